@@ -1,0 +1,74 @@
+"""Everything there is to check, each in an environment that it sets up itself.
+
+``nox`` runs the tests on every Python that is installed, and the static checks; ``nox -s bench``
+runs the benchmarks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import nox
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+# The peers that the benchmarks compare with; those that are missing are left out of the tables.
+PEERS = ["aiohttp", "granian", "hypercorn[trio]", "starlette", "uvicorn[standard]"]
+
+nox.options.sessions = ["tests", "lint", "typing", "docs"]
+nox.options.error_on_missing_interpreters = False
+
+
+def select_pyenv_versions() -> None:
+    """Make the shims of pyenv work for each version that it has installed.
+
+    A shim is on the PATH even while its version is not selected, and then fails when it is called.
+    """
+    pyenv = shutil.which("pyenv")
+    if pyenv is None:
+        return
+    command = [pyenv, "versions", "--bare", "--skip-aliases"]
+    versions = subprocess.check_output(command, text=True).split()  # noqa: S603  # all literal
+    wanted = [each for python in PYTHONS for each in versions if each.startswith(f"{python}.")]
+    os.environ["PYENV_VERSION"] = ":".join([*wanted, "system"])
+
+
+select_pyenv_versions()
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after ``--`` go to pytest."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("ruff>=0.9")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install("-e", ".[dev]")
+    session.run("mypy", "--strict")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks beside the peers; arguments after ``--`` go to compare.py."""
+    session.install(".", *PEERS)
+    session.run("python", "benchmarks/compare.py", *session.posargs)
