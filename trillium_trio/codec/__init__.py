@@ -1,0 +1,62 @@
+"""HTTP/1 without I/O: bytes in, values out; values in, bytes out. No trio, no sockets, no clock.
+
+.. code-block:: text
+
+    buffer --> read_head ------------------------------------------> RequestHead, bytes used
+                 |                                                     | framing facts
+                 |-- no end yet: limits, bytes that can never be       v
+                 |     legal (_lines)                             LengthReader | ChunkedReader
+                 |-- regular head:   one strict pattern (_lane)        | feed(data)
+                 `-- any other head: our checks, then h11              v
+                       (_irregular)                               body bytes, what lies behind
+
+    status, Headers, framing --> render_head, render_chunk, ... --> bytes
+
+**One grammar, two lanes.** Most heads have one regular shape, which a single pattern recognises in
+about a microsecond. Every other head is looked at line by line and shown to h11, which has the
+last word on what is malformed. The lane never takes what h11 would refuse or read differently.
+
+**Splits do not matter.** Each function is a pure function of the bytes so far, and an error is
+raised as of the first byte at which it is certain. A message gives the same outcome whole, byte by
+byte, or cut anywhere.
+
+**After an error** nothing more is read from the connection: where the next message would begin is
+no longer certain (RFC 9112, 6.3). All errors of this package are `HttpError`, answerable while
+no response head has been sent.
+"""
+
+from __future__ import annotations
+
+from ._body import ChunkedReader, LengthReader
+from ._framing import BodyFraming, connection_options, response_framing, shows_length
+from ._head import HeadLimits, is_head_started, read_head
+from ._response import (
+    CHUNK_END,
+    LAST_CHUNK,
+    chunk_prefix,
+    render_chunk,
+    render_continue,
+    render_error,
+    render_head,
+    render_last_chunk,
+)
+
+__all__ = [
+    "CHUNK_END",
+    "LAST_CHUNK",
+    "BodyFraming",
+    "ChunkedReader",
+    "HeadLimits",
+    "LengthReader",
+    "chunk_prefix",
+    "connection_options",
+    "is_head_started",
+    "read_head",
+    "render_chunk",
+    "render_continue",
+    "render_error",
+    "render_head",
+    "render_last_chunk",
+    "response_framing",
+    "shows_length",
+]

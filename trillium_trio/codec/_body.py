@@ -1,0 +1,233 @@
+"""Readers of request bodies: strict, bounded, and the same however the input is cut."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import final
+
+from trillium_trio.exceptions import BadRequest
+from trillium_trio.http import Headers
+
+from ._lines import check_fields, earliest_fault
+
+__all__ = ["FORBIDDEN_TRAILERS", "ChunkedReader", "LengthReader"]
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+# RFC 9110, 5.6.4: quoted-string.
+_QUOTED = rb'"(?:[\t\x20!#-\[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+# RFC 9112, 7.1: 16 digits are 64 bits. Extensions are checked and ignored (7.1.1). No white space
+# behind the size, where parsers disagree; around ";" and "=" of extensions it does no harm.
+_SIZE_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,16}+)"
+    rb"(?:;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+"
+    rb"\r\n"
+)
+
+# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, or say what the
+# content is come too late in a trailer. Acting on one, or merging it, is how requests are forged.
+FORBIDDEN_TRAILERS = frozenset(
+    (
+        *("transfer-encoding", "content-length", "trailer", "te", "host"),
+        *("connection", "keep-alive", "proxy-connection", "upgrade"),
+        *("authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate"),
+        *("cookie", "set-cookie", "cache-control", "pragma", "expect", "max-forwards", "range"),
+        *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"),
+        *("age", "date", "expires", "location", "retry-after", "vary", "warning"),
+        *("content-encoding", "content-type", "content-range", "content-location"),
+    )
+)
+
+
+@final
+class LengthReader:
+    """Reads a body of known length.
+
+    Args:
+      length: Bytes of body.
+    """
+
+    __slots__ = ("remaining",)
+
+    def __init__(self, length: int) -> None:
+        self.remaining = length
+
+    @property
+    def is_complete(self) -> bool:
+        """The whole body has been read."""
+        return self.remaining == 0
+
+    @property
+    def trailers(self) -> Headers:
+        """Always empty: only a chunked body has trailers."""
+        return Headers()
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take what came.
+
+        Returns:
+          Bytes of the body, and the bytes behind its end. ``data`` itself while it fits, not a
+          copy.
+        """
+        remaining = self.remaining
+        if len(data) <= remaining:
+            self.remaining = remaining - len(data)
+            return data, b""
+        self.remaining = 0
+        return data[:remaining], data[remaining:]
+
+    def __repr__(self) -> str:
+        return f"<LengthReader {self.remaining} bytes to come>"
+
+
+class _State(Enum):
+    SIZE = auto()
+    """Before a chunk: its size line comes next."""
+    DATA = auto()
+    """Within a chunk."""
+    DATA_END = auto()
+    """Behind a chunk's last byte: CR LF comes next."""
+    TRAILERS = auto()
+    """Behind the last chunk's size: fields or the empty line."""
+    COMPLETE = auto()
+    """Behind the message."""
+
+
+@final
+class ChunkedReader:
+    """Reads a chunked body (RFC 9112, 7.1).
+
+    .. code-block:: text
+
+        SIZE --size > 0--> DATA --all of it--> DATA_END --CR LF--> SIZE
+          `--size = 0--> TRAILERS --empty line--> COMPLETE
+
+    Args:
+      max_line_bytes: How long a size line may be with its extensions and line break.
+      max_trailer_bytes: How long all trailer fields may be together.
+      max_trailers: How many trailer fields there may be.
+    """
+
+    __slots__ = (
+        "_held",
+        "_left",
+        "_max_line_bytes",
+        "_max_trailer_bytes",
+        "_max_trailers",
+        "_state",
+        "_trailers",
+    )
+
+    def __init__(
+        self, *, max_line_bytes: int = 4096, max_trailer_bytes: int = 8192, max_trailers: int = 100
+    ) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._max_trailer_bytes = max_trailer_bytes
+        self._max_trailers = max_trailers
+        self._state = _State.SIZE
+        # The start of a line or of the trailers whose end has not come; never longer than a limit.
+        self._held = b""
+        # Bytes to come of the chunk that is being read.
+        self._left = 0
+        self._trailers: Headers | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """The whole body and its trailers have been read."""
+        return self._state is _State.COMPLETE
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer fields; empty until the body is complete."""
+        return self._trailers or Headers()
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take what came.
+
+        Returns:
+          Bytes of the body, and the bytes behind its end, which are none before it is complete.
+
+        Raises:
+          BadRequest: The framing is broken. Answerable; nothing more can be read.
+          HeaderFieldsTooLarge: The trailers pass their limit. The same.
+        """
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data) and self._state is not _State.COMPLETE:
+            if self._state is _State.DATA:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if self._left == 0:
+                    self._state = _State.DATA_END
+                continue
+            if self._state is _State.SIZE:
+                end = self._read_size(data, at)
+            elif self._state is _State.DATA_END:
+                end = self._read_data_end(data, at)
+            else:
+                end = self._read_trailers(data, at)
+            if end is None:
+                self._held = data[at:]
+                return b"".join(pieces), b""
+            at = end
+        return b"".join(pieces), data[at:]
+
+    # Each of these reads one element at an index and returns where it ends, or None if that has
+    # not come yet.
+
+    def _read_size(self, data: bytes, at: int) -> int | None:
+        line = _SIZE_LINE.match(data, at, at + self._max_line_bytes)
+        if line is None:
+            if data.find(b"\n", at, at + self._max_line_bytes) >= 0:
+                raise BadRequest("malformed chunk size or extension (RFC 9112, 7.1)")
+            if len(data) - at >= self._max_line_bytes:
+                raise BadRequest(f"a chunk size line of more than {self._max_line_bytes} bytes")
+            return None
+        self._left = int(line[1], 16)
+        if self._left:
+            self._state = _State.DATA
+            return line.end()
+        self._state = _State.TRAILERS
+        # The trailers begin with this line's break: they end at an empty line, which then can be
+        # looked for in the same way whether there are any or not.
+        return line.end() - 2
+
+    def _read_data_end(self, data: bytes, at: int) -> int | None:
+        end = data[at : at + 2]
+        if end == b"\r\n":
+            self._state = _State.SIZE
+            return at + 2
+        if end == b"\r":
+            return None
+        raise BadRequest("a chunk is longer than its size (RFC 9112, 7.1)")
+
+    def _read_trailers(self, data: bytes, at: int) -> int | None:
+        end = data.find(b"\r\n\r\n", at)
+        section = data[at:] if end < 0 else data[at : end + 4]
+        if section != b"\r\n\r\n":
+            fault = earliest_fault(
+                section,
+                max_bytes=self._max_trailer_bytes + len(b"\r\n"),
+                max_lines=self._max_trailers + 1,
+            )
+            if fault:
+                raise fault[1]
+        if end < 0:
+            return None
+        block = section[2:-2]
+        check_fields(block.split(b"\r\n")[:-1])
+        trailers = Headers.from_block(block)
+        for name in trailers:
+            if name in FORBIDDEN_TRAILERS:
+                raise BadRequest(f"{name} in a trailer (RFC 9110, 6.5.1)")
+        self._trailers = trailers
+        self._state = _State.COMPLETE
+        return end + 4
+
+    def __repr__(self) -> str:
+        return f"<ChunkedReader {self._state.name}, {self._left} bytes left of a chunk>"

@@ -1,0 +1,96 @@
+"""One request head out of a buffer: its end, its limits, and which lane reads it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from trillium_trio.exceptions import BadRequest, HttpError, UriTooLong
+
+from ._irregular import read_irregular
+from ._lane import read_regular
+from ._lines import earliest_fault
+
+if TYPE_CHECKING:
+    from trillium_trio.http import RequestHead
+
+__all__ = ["HeadLimits", "is_head_started", "read_head"]
+
+_TARGET = re.compile(rb"[^ \r\n]*+ ([^ \r\n]*+)")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLimits:
+    """How large a request head may be.
+
+    Attributes:
+      max_head_bytes: From the first byte of the request line to the empty line, included. More is
+        a 431. Default: 16,384. Unit: bytes. Prevents: memory held by heads that never end.
+      max_headers: More is a 431. Default: 100. Unit: fields. Prevents: slow look-ups by many
+        tiny fields.
+      max_target_bytes: More is a 414. Default: 8,192. Unit: bytes. Prevents: targets that logs
+        and routers choke on.
+    """
+
+    max_head_bytes: int = 16_384
+    max_headers: int = 100
+    max_target_bytes: int = 8_192
+
+
+def is_head_started(buffer: bytes | bytearray) -> bool:
+    """Tell whether a head has begun: the one empty line that is skipped is no part of it."""
+    return not b"\r\n".startswith(buffer)
+
+
+def read_head(buffer: bytes | bytearray, limits: HeadLimits) -> tuple[RequestHead, int] | None:
+    """Read the request head at the start of a buffer.
+
+    Nothing is remembered between calls and the buffer is not changed: on None, call again with
+    the same bytes and more. One empty line before the request line is skipped (RFC 9112, 2.2).
+
+    Returns:
+      The head and how many bytes it took, the skipped line and the final empty line included; or
+      None if its end has not come yet.
+
+    Raises:
+      BadRequest: Malformed, or legal but read differently by different servers.
+      UriTooLong, HeaderFieldsTooLarge: A limit was passed.
+      NotImplementedByServer: A transfer coding other than chunked.
+      VersionNotSupported: A version other than 1.0 and 1.1.
+      ExpectationFailed: An expectation other than 100-continue.
+      All of them answerable; nothing behind the error can be read.
+    """
+    start = 2 if buffer.startswith(b"\r\n") else 0
+    end = buffer.find(b"\r\n\r\n", start)
+    if end < 0:
+        _refuse_early(bytes(buffer[start:]), limits)
+        return None
+    end += 4
+    block = bytes(buffer[start:end])
+    head = read_regular(block, limits.max_target_bytes, limits.max_headers)
+    if head is None or len(block) > limits.max_head_bytes:
+        _refuse_early(block, limits)
+        head = read_irregular(block)
+    return head, end
+
+
+def _refuse_early(block: bytes, limits: HeadLimits) -> None:
+    """Raise the error that the earliest byte of a head makes certain, if one does."""
+    faults: list[tuple[int, HttpError]] = []
+    if block.startswith(b"\r\n"):
+        faults.append((1, BadRequest("a second empty line before the request line")))
+    if fault := earliest_fault(
+        # The request line is a line as well.
+        block,
+        max_bytes=limits.max_head_bytes,
+        max_lines=limits.max_headers + 1,
+    ):
+        faults.append(fault)
+    if (target := _TARGET.match(block)) and len(target[1]) > limits.max_target_bytes:
+        index = target.start(1) + limits.max_target_bytes
+        message = f"a request target of more than {limits.max_target_bytes} bytes"
+        faults.append((index, UriTooLong(message)))
+    if faults:
+        raise min(faults, key=lambda fault: fault[0])[1]

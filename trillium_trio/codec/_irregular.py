@@ -1,0 +1,137 @@
+"""Every head that is not regular: our checks, each with its section, and h11's last word.
+
+The order decides which of several faults is named, and is that of the head: request line, field
+lines, framing, then h11, then what is legal for h11 and misread by somebody.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import h11
+
+from trillium_trio.exceptions import (
+    BadRequest,
+    ExpectationFailed,
+    NotImplementedByServer,
+    VersionNotSupported,
+)
+from trillium_trio.http import Headers, RequestHead
+
+from ._framing import connection_options
+from ._lines import check_fields
+from ._target import check_host, check_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["read_irregular"]
+
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST_LINE = re.compile(rf"({_NAME}) ([!-~]+) HTTP/([0-9]\.[0-9])".encode())
+_LENGTH = re.compile(r"[0-9]{1,20}")  # as many as h11 takes
+_CODINGS = re.compile(rf"{_NAME}(?:[ \t]*,[ \t]*{_NAME})*")
+
+
+def read_irregular(block: bytes) -> RequestHead:
+    """Read a complete head that is within the limits and free of illegal bytes.
+
+    Raises:
+      HttpError: As `read_head` says.
+    """
+    request_line, *field_lines = block[:-4].split(b"\r\n")
+    method, target, version = _read_request_line(request_line)
+    check_fields(field_lines)
+    headers = Headers.from_block(block[len(request_line) + 2 : -2])
+    is_chunked = _read_transfer_encoding(headers.get_all("transfer-encoding"), version)
+    content_length = _read_content_length(headers.get_all("content-length"))
+    if is_chunked and content_length is not None:
+        # RFC 9112, 6.1: may be an attempt to smuggle, ought to be handled as an error.
+        raise BadRequest("both Transfer-Encoding and Content-Length (RFC 9112, 6.3)")
+    _ask_h11(block)
+
+    check_host(headers.get_all("host"), version)
+    check_target(method, target)
+    is_tunnel = method == "CONNECT"
+    if is_tunnel and (is_chunked or content_length):
+        # Content or the first bytes of the tunnel? Nobody can tell.
+        raise BadRequest("CONNECT has no content (RFC 9110, 9.3.6)")
+    is_current = version == "1.1"
+    options = connection_options(headers.get_all("connection"))
+    expects_continue = _read_expect(headers.get_all("expect"))
+    return RequestHead(
+        method,
+        target,
+        version,
+        headers,
+        content_length=content_length,
+        is_chunked=is_chunked,
+        # RFC 9112, 9.3: close wins over keep-alive.
+        keep_alive="close" not in options and (is_current or "keep-alive" in options),
+        # RFC 9110, 10.1.1: ignored on 1.0, and needless without content.
+        expects_continue=expects_continue and is_current and (is_chunked or bool(content_length)),
+        # RFC 9110, 7.8: ignored on 1.0.
+        wants_upgrade=is_tunnel
+        or (is_current and "upgrade" in options and bool(headers.get("upgrade"))),
+    )
+
+
+def _read_request_line(line: bytes) -> tuple[str, str, Literal["1.0", "1.1"]]:
+    """Split the request line at its two spaces (RFC 9112, 3)."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise BadRequest(f"malformed request line {line[:64]!r} (RFC 9112, 3)")
+    method, target, version = (part.decode("ascii") for part in match.groups())
+    if version not in {"1.0", "1.1"}:
+        raise VersionNotSupported(f"HTTP/{version}")
+    return method, target, "1.1" if version == "1.1" else "1.0"
+
+
+def _read_transfer_encoding(values: Sequence[str], version: str) -> bool:
+    """Tell whether the body is chunked (RFC 9112, 6.1 and 7)."""
+    if not values:
+        return False
+    if version == "1.0":
+        raise BadRequest("Transfer-Encoding on HTTP/1.0 (RFC 9112, 6.1)")
+    joined = ", ".join(values).lower()
+    if _CODINGS.fullmatch(joined) is None:
+        raise BadRequest("malformed Transfer-Encoding (RFC 9112, 6.1)")
+    *others, last = (coding.strip(" \t") for coding in joined.split(","))
+    if "chunked" in others:
+        raise BadRequest("chunked twice, or not as the last coding (RFC 9112, 6.1)")
+    if others or last != "chunked":
+        raise NotImplementedByServer(f"the transfer coding {joined!r}")
+    return True
+
+
+def _read_content_length(values: Sequence[str]) -> int | None:
+    """Return the one plain length, or None (RFC 9112, 6.3).
+
+    A list of equal lengths might be read as one of them. It is refused: whoever sends one has
+    joined two messages' ideas of where the body ends.
+    """
+    if not values:
+        return None
+    if len(values) > 1 or _LENGTH.fullmatch(values[0]) is None:
+        raise BadRequest("Content-Length is not one number (RFC 9110, 8.6)")
+    return int(values[0])
+
+
+def _ask_h11(block: bytes) -> None:
+    """Let h11 read the same head."""
+    # Its own limit is for heads that have not ended; ours have been applied.
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(block))
+    connection.receive_data(block)
+    try:
+        connection.next_event()
+    except h11.RemoteProtocolError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _read_expect(values: Sequence[str]) -> bool:
+    """Tell whether the client waits for 100 Continue (RFC 9110, 10.1.1)."""
+    expectations = connection_options(values)
+    if expectations - {"100-continue"}:
+        raise ExpectationFailed("an expectation other than 100-continue")
+    return bool(expectations)

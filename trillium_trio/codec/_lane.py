@@ -1,0 +1,77 @@
+r"""The regular lane: one strict pattern over a complete head, and the facts that frame it.
+
+It takes origin-form targets, fields of visible ASCII, exactly one Host, at most one plain
+Content-Length, at most one Connection of ``keep-alive`` or ``close``, and neither Transfer-Encoding
+nor Expect. That is most of what clients send. Whatever it does not take is not wrong for that: it
+goes the other way (`_irregular`), where the same facts are found with more care.
+
+The field lines stay one piece of bytes; most handlers never look into them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from trillium_trio.http import Headers, RequestHead
+
+__all__ = ["read_regular"]
+
+# Possessive throughout: no two ways to match, hence no backtracking. A group that has matched
+# closes its own alternative, `(?(5)(?!))`, so that a field seen twice matches nowhere.
+_HEAD = re.compile(
+    rb"""
+    (?!CONNECT[ ])                                          # its target has another form
+    ([A-Z]++)                                               # 1: method
+    [ ]
+    (/[!\x22$->@-\[\]-~]*+ (?:\?[!\x22$-~]*+)?)             # 2: target, as in _target.py
+    [ ]
+    HTTP/1\.([01])                                          # 3: minor version
+    \r\n
+    (                                                       # 4: field lines
+        (?:
+            (?!(?i: host | content-length | connection | transfer-encoding | expect):)
+            [!\#$%&'*+.^_`|~0-9A-Za-z-]++:[ -~]*+\r\n
+        |
+            (?(5)(?!))(?i:host):[\t ]*+
+            ((?:[\w.-]++(?::[0-9]{1,5}+)?)?)                # 5: Host
+            [\t ]*+\r\n
+        |
+            (?(6)(?!))(?i:content-length):[\t ]*+
+            ([0-9]{1,18}+)                                  # 6: Content-Length
+            [\t ]*+\r\n
+        |
+            (?(7)(?!))(?i:connection):[\t ]*+
+            ((?i:keep-alive|close))                         # 7: Connection
+            [\t ]*+\r\n
+        )++
+    )
+    (?(5)|(?!))                                             # there was a Host
+    \r\n
+    """,
+    re.VERBOSE,
+)
+
+
+def read_regular(block: bytes, max_target_bytes: int, max_headers: int) -> RequestHead | None:
+    """Read a complete head if it is a regular one within the limits.
+
+    Args:
+      block: The head, from its request line to its empty line.
+      max_target_bytes: Leave longer targets to the other lane.
+      max_headers: Leave more fields to the other lane.
+    """
+    head = _HEAD.fullmatch(block)
+    if head is None:
+        return None
+    method, target, minor, fields, _, length, option = head.groups()
+    if len(target) > max_target_bytes or fields.count(b"\n") > max_headers:
+        return None
+    is_current = minor == b"1"
+    return RequestHead(
+        method.decode("ascii"),
+        target.decode("ascii"),
+        "1.1" if is_current else "1.0",
+        Headers.from_block(fields),
+        content_length=None if length is None else int(length),
+        keep_alive=is_current if option is None else option.lower() == b"keep-alive",
+    )

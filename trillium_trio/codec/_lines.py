@@ -1,0 +1,68 @@
+"""What heads and trailer sections have in common: lines of fields, limits, bytes never legal."""
+
+from __future__ import annotations
+
+import re
+
+from trillium_trio.exceptions import BadRequest, HeaderFieldsTooLarge, HttpError
+
+__all__ = ["check_fields", "earliest_fault"]
+
+# RFC 9110, 5.5 and RFC 9112, 2.2: no control character but HTAB, and CR LF only as a pair. A CR at
+# the very end may still become one, so that it is judged with the byte behind it.
+_ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
+
+# RFC 9112, 5: field-line = field-name ":" OWS field-value OWS. No white space before the colon
+# (5.1), none before the name: that would be obs-fold (5.2).
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+")
+
+
+def earliest_fault(block: bytes, *, max_bytes: int, max_lines: int) -> tuple[int, HttpError] | None:
+    """Find the first byte of a block of lines at which it is certain to be refused.
+
+    Args:
+      block: The lines so far; with the empty line that ends them, if that has come.
+      max_bytes: How long the block may be, its last empty line included.
+      max_lines: How many lines it may have, the empty one not counted.
+
+    Returns:
+      The index of that byte and the error that it means, or None. The index does not depend on how
+      much of the block has come.
+    """
+    faults: list[tuple[int, HttpError]] = []
+    if illegal := _ILLEGAL.search(block):
+        byte = block[illegal.start()]
+        name = {0x0A: "bare LF", 0x0D: "bare CR"}.get(byte, f"control character 0x{byte:02x}")
+        faults.append((illegal.end() - 1, BadRequest(f"{name} in a head or trailer section")))
+    if len(block) > max_bytes:
+        faults.append((max_bytes, HeaderFieldsTooLarge(f"more than {max_bytes} bytes of fields")))
+    # The line break that is one too many, if it is not the one of the empty line.
+    lines = block.removesuffix(b"\r\n") if block.endswith(b"\r\n\r\n") else block
+    if lines.count(b"\r\n") > max_lines:
+        index = -1
+        for _ in range(max_lines + 1):
+            index = lines.find(b"\r\n", index + 1)
+        faults.append((index + 1, HeaderFieldsTooLarge("too many fields")))
+    return min(faults, key=lambda fault: fault[0], default=None)
+
+
+def check_fields(lines: list[bytes]) -> None:
+    """Check field lines, given without their line breaks.
+
+    Raises:
+      BadRequest: A line is no field; the message says why.
+    """
+    for line in lines:
+        if _FIELD.fullmatch(line) is None:
+            raise BadRequest(_reason(line))
+
+
+def _reason(line: bytes) -> str:
+    name, colon, _ = line.partition(b":")
+    if line[:1] in {b" ", b"\t"}:
+        return "a field is folded over two lines (RFC 9112, 5.2)"
+    if not colon:
+        return "a field has no colon (RFC 9112, 5)"
+    if name.endswith((b" ", b"\t")):
+        return "white space before the colon of a field (RFC 9112, 5.1)"
+    return f"{name[:64]!r} is no field name (RFC 9110, 5.1)"

@@ -1,0 +1,199 @@
+"""Responses as bytes."""
+
+from __future__ import annotations
+
+import re
+
+from trillium_trio.http import Headers, Status, reason_phrase
+
+from ._body import FORBIDDEN_TRAILERS
+from ._framing import BodyFraming, connection_options, response_framing, shows_length
+
+__all__ = [
+    "CHUNK_END",
+    "LAST_CHUNK",
+    "chunk_prefix",
+    "render_chunk",
+    "render_continue",
+    "render_error",
+    "render_head",
+    "render_last_chunk",
+]
+
+LAST_CHUNK = b"0\r\n\r\n"
+"""The end of a chunked body without trailers."""
+
+CHUNK_END = b"\r\n"
+"""What follows the data of a chunk."""
+
+
+def _render_status_line(status: int) -> bytes:
+    if not 100 <= status <= 999:
+        raise ValueError(f"{status} is no status code (RFC 9110, 15)")
+    # Always 1.1: the version says what the server can do, not what the client asked with
+    # (RFC 9110, 6.2).
+    return f"HTTP/1.1 {status:d} {reason_phrase(status)}\r\n".encode("ascii")
+
+
+_STATUS_LINES = {status.value: _render_status_line(status) for status in Status}
+
+# What a handler may set, but not simply have passed on.
+_FRAMING = ("content-length", "transfer-encoding", "connection")
+_SPECIAL = frozenset({*_FRAMING, "date", "server"})
+_LENGTH = re.compile(r"[0-9]{1,20}")
+
+
+def render_head(
+    status: int,
+    headers: Headers | None,
+    *,
+    date_line: bytes,
+    server_line: bytes,
+    framing: BodyFraming,
+    length: int | None,
+    close: bool,
+    version: str,
+    method: str = "GET",
+) -> bytes:
+    """Render a response head.
+
+    Date and Server come first unless the handler set its own, then the handler's fields, then
+    framing and Connection. Framing is decided here: a Content-Length or Transfer-Encoding of the
+    handler's is dropped, but for the Content-Length that tells what another response would have
+    (HEAD, 304).
+
+    Args:
+      status: 100 to 999.
+      headers: The handler's fields, or None. They are left as they are.
+      date_line: A complete field line, or empty for none.
+      server_line: The same.
+      framing: As decided by `response_framing`.
+      length: With `BodyFraming.LENGTH`, the bytes of body that follow. To HEAD, what to show unless
+        the handler says it. Ignored elsewhere.
+      close: The connection closes after this response.
+      version: Of the request: to 1.0, a connection that stays open has to be announced.
+      method: Of the request.
+
+    Raises:
+      ValueError: The status is out of range.
+    """
+    status_line = _STATUS_LINES.get(status) or _render_status_line(status)
+    option = "close" if close else "keep-alive" if version == "1.0" else ""
+    if framing is BodyFraming.NONE and (status == 304 or not shows_length(method, status)):
+        length = None
+
+    fields = b""
+    if headers is not None:
+        if not _SPECIAL.isdisjoint(headers):
+            if "date" in headers:
+                date_line = b""
+            if "server" in headers:
+                server_line = b""
+            if framing is BodyFraming.NONE and shows_length(method, status):
+                length = _told_length(headers, length)
+            option = _merge_options(headers, option)
+            headers = headers.copy()
+            for name in _FRAMING:
+                headers.remove(name)
+        fields = headers.render()
+
+    connection_line = b"connection: %b\r\n" % option.encode("latin-1") if option else b""
+    framing_line = _framing_line(framing, length)
+    return b"".join(
+        (status_line, date_line, server_line, fields, framing_line, connection_line, b"\r\n")
+    )
+
+
+def _framing_line(framing: BodyFraming, length: int | None) -> bytes:
+    if framing is BodyFraming.CHUNKED:
+        return b"transfer-encoding: chunked\r\n"
+    if framing is BodyFraming.CLOSE or length is None:
+        return b""
+    return b"content-length: %d\r\n" % length
+
+
+def _told_length(headers: Headers, length: int | None) -> int | None:
+    """Return the length that the handler tells of a body it does not send, or else ours."""
+    told = headers.get("content-length")
+    return length if told is None or _LENGTH.fullmatch(told) is None else int(told)
+
+
+def _merge_options(headers: Headers, option: str) -> str:
+    """Join the handler's Connection options, such as ``upgrade``, and ours. ``close`` wins."""
+    options = connection_options(headers.get_all("connection"))
+    if option:
+        options.add(option)
+    if "close" in options:
+        options.discard("keep-alive")
+    return ", ".join(sorted(options))
+
+
+def render_continue() -> bytes:
+    """Return the interim response that asks for the body (RFC 9110, 15.2.1)."""
+    return b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def chunk_prefix(size: int) -> bytes:
+    """Return what precedes ``size`` bytes of chunk data; `CHUNK_END` follows them.
+
+    With these, large data is sent as it is instead of being copied into a chunk. The size is
+    more than zero: an empty chunk would end the body.
+    """
+    return b"%x\r\n" % size
+
+
+def render_chunk(data: bytes) -> bytes:
+    """Return ``data`` as one chunk. No data gives no chunk: an empty one would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def render_last_chunk(trailers: Headers | None = None) -> bytes:
+    """Return the end of a chunked body.
+
+    Raises:
+      ValueError: A field is not allowed in trailers (RFC 9110, 6.5.1).
+    """
+    if trailers is None:
+        return LAST_CHUNK
+    for name in trailers:
+        if name in FORBIDDEN_TRAILERS:
+            raise ValueError(f"{name} in a trailer (RFC 9110, 6.5.1)")
+    return b"0\r\n%b\r\n" % trailers.render()
+
+
+def render_error(
+    status: int,
+    *,
+    date_line: bytes,
+    server_line: bytes,
+    retry_after: int | None = None,
+    method: str = "GET",
+) -> bytes:
+    """Return a complete response for a request that no handler answers.
+
+    Its body is the reason phrase, and no more: what went wrong is for the log. The connection
+    closes after it.
+
+    Args:
+      status: 400 to 599.
+      date_line: A complete field line, or empty for none.
+      server_line: The same.
+      retry_after: Seconds after which trying again makes sense (RFC 9110, 10.2.3).
+      method: Of the request, if it is known: HEAD gets no body.
+    """
+    body = f"{reason_phrase(status)}\n".encode("ascii")
+    headers = Headers({"content-type": "text/plain; charset=utf-8"})
+    if retry_after is not None:
+        headers.set("retry-after", str(retry_after))
+    head = render_head(
+        status,
+        headers,
+        date_line=date_line,
+        server_line=server_line,
+        framing=response_framing(method=method, status=status, version="1.1", length=len(body)),
+        length=len(body),
+        close=True,
+        version="1.1",
+        method=method,
+    )
+    return head if method == "HEAD" else head + body

@@ -1,0 +1,62 @@
+"""The request target: which of the four forms goes with which method (RFC 9112, 3.2)."""
+
+from __future__ import annotations
+
+import re
+
+from trillium_trio.exceptions import BadRequest
+
+__all__ = ["check_host", "check_target"]
+
+# RFC 3986, 3.2.2, but for "," in a name: legal there, yet what an intermediary makes of two Hosts.
+_HOST = (
+    r"(?:\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[\w.~!$&'()*+;=:-]+)\]"
+    r"|(?:[\w.~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)"
+)
+_AUTHORITY = re.compile(rf"{_HOST}(?::[0-9]{{0,5}})?", re.ASCII)
+# RFC 9110, 9.3.6: CONNECT has no default port.
+_TUNNEL = re.compile(rf"{_HOST}:[0-9]{{1,5}}", re.ASCII)
+# RFC 9110, 4.2: the two schemes served here, without userinfo (4.2.4).
+_ABSOLUTE = re.compile(rf"https?://{_HOST}(?::[0-9]{{0,5}})?((?:[/?].*)?)", re.ASCII | re.I)
+# Visible ASCII without "#": a fragment never leaves the client (RFC 9112, 3.2.1). Browsers do send
+# other characters that RFC 3986 excludes, such as "|" and "{"; they mislead nobody. A "\" in the
+# path does: some read it as "/". In a query, browsers send it, and it is data.
+_ORIGIN = re.compile(r"(?:/[!\x22$->@-\[\]-~]*+)?(?:\?[!\x22$-~]*+)?")
+
+
+def check_target(method: str, target: str) -> None:
+    """Check that a target has a form that its method allows.
+
+    Raises:
+      BadRequest: It has not.
+    """
+    if method == "CONNECT":
+        if _TUNNEL.fullmatch(target) is None:
+            raise BadRequest("CONNECT needs a host and a port (RFC 9110, 9.3.6)")
+    elif target == "*":
+        if method != "OPTIONS":
+            raise BadRequest("the target * is for OPTIONS only (RFC 9112, 3.2.4)")
+    else:
+        origin = target
+        if not target.startswith("/"):
+            absolute = _ABSOLUTE.fullmatch(target)
+            if absolute is None:
+                raise BadRequest("the target is neither a path nor an http URI (RFC 9112, 3.2)")
+            origin = absolute[1]
+        if _ORIGIN.fullmatch(origin) is None:
+            raise BadRequest("the target has a fragment, or a backslash in its path")
+
+
+def check_host(values: list[str], version: str) -> None:
+    """Check the Host fields of a request. An empty value is legal (RFC 9110, 7.2).
+
+    Raises:
+      BadRequest: None on HTTP/1.1, several, or no authority (RFC 9112, 3.2).
+    """
+    if not values:
+        if version == "1.1":
+            raise BadRequest("no Host (RFC 9112, 3.2)")
+    elif len(values) > 1:
+        raise BadRequest("several Hosts (RFC 9112, 3.2)")
+    elif values[0] and _AUTHORITY.fullmatch(values[0]) is None:
+        raise BadRequest("Host is no host and port (RFC 9110, 7.2)")

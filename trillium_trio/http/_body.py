@@ -1,0 +1,135 @@
+"""The body of a response, as a value: what to send, not how."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, final, runtime_checkable
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["Body", "BodyLike", "BodySource", "ReceivesSome"]
+
+
+@runtime_checkable
+class ReceivesSome(Protocol):
+    """A byte stream to read from, such as `trio.abc.ReceiveStream`."""
+
+    async def receive_some(self, max_bytes: int | None = None, /) -> bytes | bytearray:
+        """Return the next bytes; empty at the end."""
+        ...
+
+
+BodySource: TypeAlias = AsyncIterable[bytes] | ReceivesSome | Path
+"""Where a body that is not in memory comes from."""
+
+
+@final
+class Body:
+    """A response body: bytes in memory, a stream, or a file.
+
+    A body in memory may be sent any number of times; a stream once. The connection that sends a
+    body opens its file, reads its source, and closes the source whatever happens, also if it never
+    came to reading it.
+
+    Args:
+      data: The whole body. A `str` is sent as UTF-8.
+
+    Attributes:
+      data: The whole body, or None if it has to be read from the source.
+      length: Bytes of body, or None if unknown: a file's is asked for when it is opened.
+      source: An async iterable of bytes, a receive stream, or a path; None if `data` is there.
+      is_text: It was given as a `str`. Unless the response says otherwise, it is
+        ``text/plain; charset=utf-8``.
+    """
+
+    __slots__ = ("data", "is_text", "length", "source")
+
+    empty: ClassVar[Body]
+    """The body of zero bytes."""
+
+    data: bytes | None
+    length: int | None
+    source: BodySource | None
+    is_text: bool
+
+    def __init__(self, data: bytes | str = b"") -> None:
+        if isinstance(data, str):
+            self.data = data.encode()
+            self.is_text = True
+        else:
+            self.data = data
+            self.is_text = False
+        self.length = len(self.data)
+        self.source = None
+
+    @classmethod
+    def streaming(
+        cls, source: AsyncIterable[bytes] | ReceivesSome, length: int | None = None
+    ) -> Body:
+        """Return a body that is read while it is sent.
+
+        Args:
+          source: Read until it ends. Empty pieces are skipped.
+          length: Bytes that the source will give, if known. A source that gives fewer or more
+            breaks the response off, so that the client can see it.
+        """
+        if length is not None and length < 0:
+            raise ValueError(f"the length of a body cannot be {length}")
+        return cls._of_source(source, length)
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> Body:
+        """Return the content of a file, opened when the response is sent."""
+        return cls._of_source(Path(path), None)
+
+    @classmethod
+    def of(cls, value: BodyLike) -> Body:
+        """Return ``value`` as a body; None is the empty one.
+
+        Raises:
+          TypeError: The value is nothing that can be sent; the message names its type.
+        """
+        if isinstance(value, (bytes, str)):
+            return cls(value)
+        if value is None:
+            return cls.empty
+        if isinstance(value, Body):
+            return value
+        if isinstance(value, (bytearray, memoryview)):
+            return cls(bytes(value))
+        if isinstance(value, (ReceivesSome, AsyncIterable)):
+            return cls._of_source(value, None)
+        raise TypeError(
+            "a body is bytes, str, an async iterable of bytes, a receive stream, a Body or None, "
+            f"not {type(value).__name__}"
+        )
+
+    @classmethod
+    def _of_source(cls, source: BodySource, length: int | None) -> Body:
+        self = cls.__new__(cls)
+        self.data = None
+        self.length = length
+        self.source = source
+        self.is_text = False
+        return self
+
+    def __repr__(self) -> str:
+        length = "length unknown" if self.length is None else f"{self.length} bytes"
+        match self.source:
+            case None:
+                kind = "text" if self.is_text else "bytes"
+            case Path() as path:
+                kind = f"file {str(path)!r}"
+            case source:
+                kind = f"stream {type(source).__name__}"
+        return f"<Body {kind}, {length}>"
+
+
+Body.empty = Body()
+
+BodyLike: TypeAlias = (
+    bytes | bytearray | memoryview | str | AsyncIterable[bytes] | ReceivesSome | Body | None
+)
+"""What `Body.of` takes."""

@@ -1,0 +1,194 @@
+"""Header fields: ordered, case-insensitive, several values a name (RFC 9110, 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import final
+
+__all__ = ["Headers"]
+
+# RFC 9110, 5.6.2: token.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# RFC 9110, 5.5: HTAB, SP, VCHAR and obs-text. What is left out could end the line (CR, LF), end
+# the string (NUL), or mean something to a terminal that shows the log (C0, DEL).
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+# Lower-case name, name as given, value.
+_Field = tuple[str, str, str]
+
+
+@final
+class Headers:
+    """The fields of one message, in order.
+
+    Names compare without regard to case and keep the case they were given. Values are `str`,
+    one latin-1 character per byte on the wire, without surrounding whitespace.
+
+    A field that is set is validated then, so that nothing unsendable ever gets in. Fields that a
+    parser has validated come as one block (`from_block`) and are split on first use: most
+    handlers look at few request headers or none.
+
+    Args:
+      items: The first fields, as a mapping or as pairs.
+
+    Raises:
+      ValueError: A name is no token, or a value holds a control character (CR, LF and NUL among
+        them) or a character beyond latin-1. The message names the field.
+    """
+
+    __slots__ = ("_block", "_fields")
+
+    _block: bytes | None
+    _fields: list[_Field]
+
+    def __init__(self, items: Headers | Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        self._block = None
+        self._fields = []
+        pairs = items.items() if isinstance(items, (Headers, Mapping)) else items
+        for name, value in pairs:
+            self.append(name, value)
+
+    @classmethod
+    def from_block(cls, block: bytes) -> Headers:
+        r"""Wrap header lines that are known to be valid, without splitting them.
+
+        Args:
+          block: Lines of ``name ":" OWS value OWS CRLF``, without the empty line behind them.
+        """
+        self = cls.__new__(cls)
+        self._block = block
+        return self
+
+    def _split(self) -> list[_Field]:
+        """Return the fields, splitting the block if nobody has yet."""
+        block = self._block
+        if block is not None:
+            fields = []
+            # Not splitlines(): it also breaks at \x85, \x0b, \x1c and others.
+            for line in block.decode("latin-1").split("\r\n")[:-1]:
+                name, _, value = line.partition(":")
+                fields.append((name.lower(), name, value.strip(" \t")))
+            self._fields = fields
+            self._block = None
+        return self._fields
+
+    def get(self, name: str) -> str | None:
+        """Return the first value of ``name``, or None."""
+        key = name.lower()
+        for field in self._split():
+            if field[0] == key:
+                return field[2]
+        return None
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of ``name``, in order."""
+        key = name.lower()
+        return [value for lower, _, value in self._split() if lower == key]
+
+    def set(self, name: str, value: str) -> None:
+        """Replace every field called ``name`` by this one, which goes last.
+
+        Raises:
+          ValueError: As for the class. Nothing has changed.
+        """
+        field = _checked(name, value)
+        key = field[0]
+        fields = [other for other in self._split() if other[0] != key]
+        fields.append(field)
+        self._fields = fields
+
+    def append(self, name: str, value: str) -> None:
+        """Add a field behind the others, leaving those of the same name.
+
+        Raises:
+          ValueError: As for the class. Nothing has changed.
+        """
+        field = _checked(name, value)
+        self._split().append(field)
+
+    def remove(self, name: str) -> None:
+        """Drop every field called ``name``; none is fine."""
+        key = name.lower()
+        self._fields = [field for field in self._split() if field[0] != key]
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return (name as given, value) pairs, in order."""
+        return [(name, value) for _, name, value in self._split()]
+
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """The (name as given, value) pairs as they stand on the wire."""
+        return [(name.encode("ascii"), value.encode("latin-1")) for _, name, value in self._split()]
+
+    def render(self) -> bytes:
+        """Return the header lines for the wire, without the empty line behind them."""
+        if self._block is not None:
+            return self._block
+        lines = [f"{name}: {value}\r\n" for _, name, value in self._fields]
+        return "".join(lines).encode("latin-1")
+
+    def copy(self) -> Headers:
+        """Return independent headers with the same fields."""
+        if self._block is not None:
+            return Headers.from_block(self._block)
+        other = Headers()
+        other._fields = self._fields.copy()
+        return other
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.set(name, value)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield each name once, in lower case, in order of first appearance."""
+        return iter(dict.fromkeys([field[0] for field in self._split()]))
+
+    def __len__(self) -> int:
+        """Return the number of fields, repeated names counted each time."""
+        if self._block is not None:
+            return self._block.count(b"\r\n")
+        return len(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        """Hold the fields to be equal if they are in the same order, whatever the case of names."""
+        if not isinstance(other, Headers):
+            return NotImplemented
+        mine = [(lower, value) for lower, _, value in self._split()]
+        return mine == [(lower, value) for lower, _, value in other._split()]
+
+    __hash__ = None  # type: ignore[assignment]  # mutable; mypy has no other spelling for it
+
+    def __repr__(self) -> str:
+        return f"Headers({self.items()!r})"
+
+
+@lru_cache(maxsize=512)
+def _checked_name(name: str) -> str:
+    """Return the lower-case name. Cached: an application sets the same few names again and again.
+
+    Raises:
+      ValueError: The name is no token.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"header name {name!r} is not a token (RFC 9110, 5.6.2)")
+    return name.lower()
+
+
+def _checked(name: str, value: str) -> _Field:
+    """Return a field that is safe to send."""
+    lower = _checked_name(name)
+    if _VALUE.fullmatch(value) is None:
+        raise ValueError(
+            f"value of header {name!r} holds a control character or one beyond latin-1: {value!r}"
+        )
+    return lower, name, value.strip(" \t")

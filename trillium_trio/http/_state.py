@@ -1,0 +1,48 @@
+"""State that handlers leave for one another."""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast, final
+
+__all__ = ["TypeMap"]
+
+T = TypeVar("T")
+
+
+@final
+class TypeMap:
+    """Holds at most one value per type.
+
+    The key is the exact type: a value is not found under its base classes. Wrap what would
+    collide, such as two strings, in types of their own.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[type, object] = {}
+
+    def insert(self, value: T) -> T | None:
+        """Store ``value`` under its type and return the one that it replaces."""
+        kind = type(value)
+        old = self._values.get(kind)
+        self._values[kind] = value
+        return cast("T | None", old)
+
+    def get(self, kind: type[T]) -> T | None:
+        """Return the value of this type, or None."""
+        return cast("T | None", self._values.get(kind))
+
+    def take(self, kind: type[T]) -> T | None:
+        """Remove the value of this type and return it, or None."""
+        return cast("T | None", self._values.pop(kind, None))
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        names = ", ".join(kind.__name__ for kind in self._values)
+        return f"<TypeMap {names or 'empty'}>"
