@@ -1,0 +1,157 @@
+"""Claims: a guard or hold as the tree knows it, and the operations that count them."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, Final, final
+
+from ._tree import wake_due
+
+if TYPE_CHECKING:
+    import weakref
+    from threading import Thread
+    from types import CodeType
+
+    import trio
+
+    from ._tree import Node
+
+__all__ = ["Claim", "logger", "release_guard", "release_hold", "take_guard", "take_hold"]
+
+logger: Final = logging.getLogger("trillium_trio.swansong")
+
+
+@final
+class Claim:
+    """One guard or hold, as the tree knows it. It does not keep the user's object alive.
+
+    Attributes:
+      node: Where it counts, and at every node above.
+      label: Any object; its ``str()`` is taken when it is reported.
+      holder: Weak reference to the task or thread that does the work, if known.
+      taken_at: When it was taken (`time.monotonic`).
+      is_released: Whether the release was carried out.
+    """
+
+    __slots__ = (
+        "_code",
+        "_instruction",
+        "holder",
+        "is_released",
+        "label",
+        "node",
+        "taken_at",
+    )
+
+    def __init__(self, node: Node, code: CodeType, instruction: int, label: object) -> None:
+        self.node = node
+        self.label = label
+        self.holder: weakref.ref[trio.lowlevel.Task | Thread] | None = None
+        self.taken_at = monotonic()
+        self.is_released = False
+        # A line number costs more than the whole guard: the instruction is kept, and asked later.
+        self._code = code
+        self._instruction = instruction
+
+    def copy(self) -> Claim:
+        """Return another claim with the same site and label, not yet taken."""
+        return Claim(self.node, self._code, self._instruction, self.label)
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether it is a live hold: counted in completion, but no guard."""
+        return self in self.node.tree.holds
+
+    @property
+    def site(self) -> str:
+        """Where it was taken, ``"file:line"``."""
+        line = self._code.co_firstlineno
+        for start, end, number in self._code.co_lines():
+            if start <= self._instruction < end and number is not None:
+                line = number
+        return f"{self._code.co_filename}:{line}"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was taken."""
+        return monotonic() - self.taken_at
+
+
+# Operations, as in `_tree`.
+
+
+def take_guard(claim: Claim) -> None:
+    """Count a guard at its node and above."""
+    node: Node | None = claim.node
+    claim.node.tree.guards[claim] = None
+    while node is not None:
+        node.guards += 1
+        node = node.parent
+
+
+def release_guard(claim: Claim) -> None:
+    """Count a guard no more. Idempotent."""
+    # Looked at here and not by the caller: two threads could both pass there.
+    if claim.is_released:
+        return
+    claim.is_released = True
+    node: Node | None = claim.node
+    tree = claim.node.tree
+    del tree.guards[claim]
+    while node is not None:
+        node.guards -= 1
+        node = node.parent
+    # The one look that a server which is not stopping pays for.
+    if tree.is_stopping:
+        _after_release(claim, finished=1)
+
+
+def take_hold(claim: Claim) -> None:
+    """Count a hold at its node and above."""
+    claim.node.tree.holds[claim] = None
+    for node in claim.node.path():
+        node.holds += 1
+
+
+def release_hold(claim: Claim) -> None:
+    """Count a hold no more. Idempotent."""
+    if claim.is_released:
+        return
+    claim.is_released = True
+    del claim.node.tree.holds[claim]
+    for node in claim.node.path():
+        node.holds -= 1
+    _after_release(claim, finished=0)
+
+
+def _after_release(claim: Claim, *, finished: int) -> None:
+    now = monotonic()
+    is_stopped = False
+    # The topmost with nothing, or with nothing but holds: it knows the waiters of all below it.
+    drained: Node | None = None
+    for node in reversed(tuple(claim.node.path())):
+        is_stopped = is_stopped or node.stopped_at is not None
+        if not is_stopped:
+            continue
+        node.finished += finished
+        if node.guards:
+            continue
+        drained = drained or node
+        if not node.holds:
+            node.drains += 1
+            node.drained_at = now
+    if drained is not None:
+        wake_due(drained)
+    if is_stopped and finished:
+        claim.node.tree.later(_log_late_release, claim, now)
+
+
+def _log_late_release(claim: Claim, now: float) -> None:
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug(
+            "guard taken at %s released during shutdown after %.1fs: %s",
+            claim.site,
+            now - claim.taken_at,
+            claim.label,
+        )

@@ -1,0 +1,60 @@
+"""From live claims to a `GuardReport`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._report import GuardEntry, GuardReport
+from ._stacks import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._claim import Claim
+
+__all__ = ["observe"]
+
+# Of one site so many stacks are taken, of its oldest guards. A report may be taken in a hurry, with
+# thousands of requests outstanding, and what the first are stuck in the others mostly are as well.
+_STACKS_PER_SITE = 10
+
+
+def observe(claims: Iterable[Claim], *, stacks: bool) -> GuardReport:
+    """Return a report of these claims, which come oldest first."""
+    by_site: dict[str, list[Claim]] = {}
+    for claim in claims:
+        by_site.setdefault(claim.site, []).append(claim)
+    snapshot = Snapshot() if stacks and by_site else None
+    return GuardReport(entries=tuple(_entry(*group, snapshot) for group in by_site.items()))
+
+
+def _entry(site: str, claims: list[Claim], snapshot: Snapshot | None) -> GuardEntry:
+    shown: list[str] = []
+    where = None
+    if snapshot is not None:
+        for claim in claims[:_STACKS_PER_SITE]:
+            holder = None if claim.holder is None else claim.holder()
+            if holder is None:
+                continue
+            try:
+                stack, innermost = snapshot.stack(holder)
+            except Exception:  # noqa: S112 - other threads run on: what is looked at may be gone
+                continue
+            shown.append(stack)
+            if claim is claims[0]:
+                where = innermost
+    return GuardEntry(
+        site=site,
+        count=len(claims),
+        oldest_age=claims[0].age,
+        labels=tuple(_text(claim.label) for claim in claims if claim.label is not None),
+        stacks=tuple(shown),
+        where=where,
+    )
+
+
+def _text(label: object) -> str:
+    try:
+        return str(label)
+    except Exception as error:
+        return f"<label that raised {type(error).__name__}>"

@@ -1,0 +1,271 @@
+"""Cancel scopes that follow a swansong: cancelled by ``cancel()``, limited by a drain's deadline.
+
+Scopes belong to their trio run. Orders reach them there, through `TrioToken.run_sync_soon`, and a
+scope looks up what is in force (`Attachment.obey`) whenever it is told that something changed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, final
+
+import trio
+
+from trillium_trio.exceptions import MisuseError
+
+from ._tree import SWEEP_AT, run_soon
+
+if TYPE_CHECKING:
+    from ._report import GuardEntry
+    from ._tree import Node
+
+__all__ = ["Attachment", "Cut", "Limit", "cancel", "cut", "limit", "new_scope"]
+
+
+@final
+class Limit:
+    """When a drain must be over, by every clock that matters.
+
+    Attributes:
+      until: By `time.monotonic`, for trio runs that are not known yet.
+      by_run: By the clock of each known run. Virtual clocks do not go at the pace of real ones.
+    """
+
+    __slots__ = ("by_run", "until")
+
+    def __init__(self) -> None:
+        self.until = math.inf
+        self.by_run: dict[trio.lowlevel.TrioToken, float] = {}
+
+    def here(self, token: trio.lowlevel.TrioToken) -> float:
+        """Return the deadline by the clock of the current run, whose token it is."""
+        if (known := self.by_run.get(token)) is not None:
+            return known
+        return trio.current_time() + self.until - time.monotonic()
+
+
+@final
+class Attachment:
+    """One attached scope: a weak reference, the run it belongs to, and whether it counts.
+
+    Args:
+      counts: Whether the drain is unclean when this scope was cut.
+    """
+
+    __slots__ = ("__weakref__", "_kept", "_ref", "counts", "node", "token")
+
+    def __init__(
+        self, node: Node, token: trio.lowlevel.TrioToken, scope: trio.CancelScope, *, counts: bool
+    ) -> None:
+        self.node = node
+        self.token = token
+        self.counts = counts
+        self._ref = weakref.ref(scope, self._scope_died)
+        self._kept: trio.CancelScope | None = None
+
+    def _scope_died(self, _ref: weakref.ref[trio.CancelScope]) -> None:
+        self.node.tree.submit(_forget, self)
+
+    def obey(self) -> None:
+        """Bring the scope in line with what is in force. Call it in the scope's own run only."""
+        scope = self._ref()
+        if scope is None:
+            return
+        path = tuple(self.node.path())
+        deadline = min(
+            (node.limit.here(self.token) for node in path if node.limit is not None),
+            default=math.inf,
+        )
+        canceller = next((node for node in path if node.is_cancelled), None)
+        if self.counts and (canceller is not None or deadline < math.inf):
+            # Whether it was cut is known when it has been left, so from now on it is kept.
+            self._kept = scope
+        if scope.is_relative:
+            # Not entered yet, with a timeout of its own that starts to run when it is.
+            left = max(0.0, deadline - trio.current_time())
+            scope.relative_deadline = min(scope.relative_deadline, left)
+        else:
+            scope.deadline = min(scope.deadline, deadline)
+        if canceller is not None:
+            scope.cancel(canceller.cancel_reason)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the scope was cancelled and its body is being, or was, cut off by that."""
+        scope = self._kept
+        if scope is None:
+            return False
+        # The repr is the only public place where trio says, in any thread, that a scope is in use
+        # and cancelled: `cancel_called` also reads the clock, and so needs the scope's own run.
+        return scope.cancelled_caught or "active, cancelled" in repr(scope)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the scope was kept, and has been left since."""
+        return self._kept is not None and " exited" in repr(self._kept)
+
+
+def new_scope(node: Node, *, counts: bool) -> trio.CancelScope:
+    """Return a new scope attached to the node, in line with what is in force already.
+
+    Raises:
+      MisuseError: Not in a trio run.
+    """
+    try:
+        token = trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        raise MisuseError("a cancel scope can only be made inside a trio run") from None
+    scope = trio.CancelScope()
+    attachment = Attachment(node, token, scope, counts=counts)
+    # First attached, then looked: an order given in between is seen twice rather than never.
+    node.tree.submit(_attach, attachment)
+    for above in node.path():
+        if above.limit is not None and token not in above.limit.by_run:
+            _Tightening(above, token, above.limit.here(token)).submit()
+    attachment.obey()
+    return scope
+
+
+def limit(node: Node, timeout: float) -> None:
+    """Give every scope of the subtree ``timeout`` seconds from now, or less if less was left.
+
+    Raises:
+      ValueError: The timeout is negative or not a number.
+    """
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
+    token = deadline = None
+    if trio.lowlevel.in_trio_run():
+        # Only the clock is read: in a signal handler trio itself may be in the middle of a change.
+        token = trio.lowlevel.current_trio_token()
+        deadline = trio.current_time() + timeout
+    order = _LimitOrder(
+        node=node,
+        timeout=timeout,
+        until=time.monotonic() + timeout,
+        token=token,
+        deadline=deadline,
+    )
+    node.tree.submit(_limit, order)
+
+
+def cancel(node: Node, reason: str | None, cuts: tuple[Cut, ...]) -> None:
+    """Cancel every scope of the subtree, now and later. Only the first call has an effect."""
+    node.tree.submit(_cancel, (node, reason, cuts))
+
+
+def cut(what: Cut) -> None:
+    """Record what was cut off, at its node and at every node above."""
+    what.node.tree.submit(_cut, what)
+
+
+@final
+class Cut(NamedTuple):
+    """What was cut off at one node, and why."""
+
+    node: Node
+    entries: tuple[GuardEntry, ...]
+    reason: str | None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LimitOrder:
+    """``shut_down(timeout)``: what was asked, and the deadline in the run where it was, if any."""
+
+    node: Node
+    timeout: float
+    until: float
+    token: trio.lowlevel.TrioToken | None
+    deadline: float | None
+
+    def reach(self, token: trio.lowlevel.TrioToken, scopes: tuple[Attachment, ...]) -> None:
+        """Fix the deadline in this run, unless that was done at once, and apply it."""
+        if token is not self.token:
+            _Tightening(self.node, token, trio.current_time() + self.timeout).submit()
+        _obey_all(scopes)
+
+
+@final
+class _Tightening(NamedTuple):
+    """A deadline that has become known in one run. It may shorten the present one only."""
+
+    node: Node
+    token: trio.lowlevel.TrioToken
+    deadline: float
+
+    def submit(self) -> None:
+        self.node.tree.submit(_tighten, self)
+
+
+def _obey_all(scopes: tuple[Attachment, ...]) -> None:
+    for scope in scopes:
+        scope.obey()
+
+
+def _by_run(node: Node) -> dict[trio.lowlevel.TrioToken, tuple[Attachment, ...]]:
+    runs: dict[trio.lowlevel.TrioToken, list[Attachment]] = {}
+    for attachment in node.scopes:
+        runs.setdefault(attachment.token, []).append(attachment)
+    return {token: tuple(scopes) for token, scopes in runs.items()}
+
+
+# Operations, as in `_tree`.
+
+
+def _attach(attachment: Attachment) -> None:
+    *_, root = path = tuple(attachment.node.path())
+    for node in path:
+        node.scopes[attachment] = None
+    # Now and then, in proportion to what is there, forget what is over: under a server that lives
+    # for months, children are cancelled every day.
+    if len(root.scopes) >= root.sweep_at:
+        for old in [old for old in root.scopes if old.is_over]:
+            _forget(old)
+        root.sweep_at = max(SWEEP_AT, 2 * len(root.scopes))
+
+
+def _forget(attachment: Attachment) -> None:
+    was_cut = attachment.was_cut
+    for node in attachment.node.path():
+        node.scopes.pop(attachment, None)
+        node.is_cut = node.is_cut or was_cut
+
+
+def _limit(order: _LimitOrder) -> None:
+    node = order.node
+    if node.limit is None:
+        node.limit = Limit()
+    node.limit.until = min(node.limit.until, order.until)
+    if order.token is not None and order.deadline is not None:
+        _tighten(_Tightening(node, order.token, order.deadline))
+    for token, scopes in _by_run(node).items():
+        node.tree.later(run_soon, token, order.reach, token, scopes)
+
+
+def _tighten(new: _Tightening) -> None:
+    assert new.node.limit is not None
+    by_run = new.node.limit.by_run
+    by_run[new.token] = min(by_run.get(new.token, math.inf), new.deadline)
+
+
+def _cancel(what: tuple[Node, str | None, tuple[Cut, ...]]) -> None:
+    node, reason, cuts = what
+    if node.is_cancelled:
+        return
+    node.cancel_reason = reason
+    node.is_cancelled = True
+    for one in cuts:
+        _cut(one)
+    for token, scopes in _by_run(node).items():
+        node.tree.later(run_soon, token, _obey_all, scopes)
+
+
+def _cut(what: Cut) -> None:
+    for node in what.node.path():
+        node.is_cut = True
+        node.cut += what.entries
+        node.cut_reason = node.cut_reason or what.reason

@@ -1,0 +1,145 @@
+"""Where the holder of a guard is parked. Best effort, from any thread, and never waits.
+
+A task that waits shows the frames of its coroutine. A task that runs, such as one that blocks its
+loop, shows them on its thread's stack instead. A task that waits for a worker thread is found from
+the other end: trio's worker keeps a list with the task to wake, and that frame is on the thread's
+stack (also when anyio asked for the thread). Another trio may call these things by other names;
+then the thread is left out, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Final, final
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["Snapshot", "holders_here"]
+
+# "Application" is what is left when these and the standard library are taken away.
+_LIBRARIES: Final = frozenset({"trio", "outcome", "anyio", __name__.partition(".")[0]})
+
+# Of a task's children so many are shown at each level; a report is read by people.
+_CHILDREN_SHOWN: Final = 10
+
+
+@final
+class Snapshot:
+    """The stacks of all threads at one moment, and the tasks that wait for some of them."""
+
+    def __init__(self) -> None:
+        self._threads = {ident: _outwards(top) for ident, top in sys._current_frames().items()}
+        self._workers = {
+            id(task): frames
+            for frames in self._threads.values()
+            if (task := _task_served_by(frames)) is not None
+        }
+
+    def stack(self, holder: trio.lowlevel.Task | threading.Thread) -> tuple[str, str | None]:
+        """Return where the holder is parked.
+
+        Returns:
+          Several lines: a heading, its frames with application frames first, innermost first, then
+          its child tasks indented. And the innermost application frame alone, if there is one.
+        """
+        if isinstance(holder, threading.Thread):
+            frames = self._threads.get(holder.ident or 0, [])
+            return "\n".join([f"thread {holder.name}", *_lines(frames)]), _where(frames)
+        lines = list(self._task_lines(holder))
+        worker = self._worker_frames(holder)
+        return "\n".join(lines), _where(worker) or _where(self._task_frames(holder))
+
+    def _task_lines(self, task: trio.lowlevel.Task) -> Iterator[str]:
+        yield f"task {task.name}"
+        yield from _lines(self._task_frames(task))
+        worker = self._worker_frames(task)
+        if worker:
+            yield "  worker thread"
+            yield from (f"  {line}" for line in _lines(worker))
+        children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        for child in children[:_CHILDREN_SHOWN]:
+            yield from (f"  {line}" for line in self._task_lines(child))
+        if len(children) > _CHILDREN_SHOWN:
+            yield f"  and {len(children) - _CHILDREN_SHOWN} more child tasks"
+
+    def _task_frames(self, task: trio.lowlevel.Task) -> list[FrameType]:
+        """Return the task's frames, innermost first."""
+        outermost = getattr(task.coro, "cr_frame", None)
+        for frames in self._threads.values():
+            if outermost in frames:
+                return frames[: frames.index(outermost) + 1]
+        waiting: list[FrameType] = []
+        try:
+            waiting.extend(frame for frame, _ in task.iter_await_frames())
+        except TypeError:
+            pass  # it waits for something that trio cannot look into
+        return waiting[::-1]
+
+    def _worker_frames(self, task: trio.lowlevel.Task) -> list[FrameType]:
+        frames = self._workers.get(id(task), [])
+        # Below the worker's own frame there is nothing but trio's thread cache.
+        return [frame for frame in frames if _module(frame) != "trio._core._thread_cache"]
+
+
+def holders_here() -> Iterator[object]:
+    """Yield whose guards this code would wait for in vain, if it waited for completion.
+
+    That is this thread; the current task, or the task that waits for this worker thread; and all
+    their ancestors by parent nursery, none of which can go on before its children have ended.
+    """
+    yield threading.current_thread()
+    task: trio.lowlevel.Task | None
+    if trio.lowlevel.in_trio_task():
+        task = trio.lowlevel.current_task()
+    else:
+        task = _task_served_by(_outwards(sys._getframe()))
+    while task is not None:
+        yield task
+        nursery = task.parent_nursery
+        task = None if nursery is None else nursery.parent_task
+
+
+def _task_served_by(frames: list[FrameType]) -> trio.lowlevel.Task | None:
+    """Return the task that waits for the thread with this stack, if it is a trio worker."""
+    for frame in frames:
+        if frame.f_code.co_name == "worker_fn" and _module(frame) == "trio._threads":
+            register = frame.f_locals.get("task_register")
+            task = register[0] if register else None
+            return task if isinstance(task, trio.lowlevel.Task) else None
+    return None
+
+
+def _outwards(frame: FrameType | None) -> list[FrameType]:
+    frames = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _is_application(frame: FrameType) -> bool:
+    package = _module(frame).partition(".")[0]
+    return package not in _LIBRARIES and package not in sys.stdlib_module_names
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _lines(frames: list[FrameType]) -> Iterator[str]:
+    # A stable sort: within each half the innermost stays first.
+    for frame in sorted(frames, key=_is_application, reverse=True):
+        yield f"  {_line(frame)}"
+
+
+def _where(frames: list[FrameType]) -> str | None:
+    return next((_line(frame) for frame in frames if _is_application(frame)), None)
