@@ -1,0 +1,61 @@
+"""Where transports come from.
+
+.. code-block:: text
+
+    "127.0.0.1:8080", 8080, "unix:/run/x", "fd:3"
+        | parse_bind
+    TcpBind  UnixBind  FdBind  EnvBind  PreboundBind  TlsBind
+        | open_listeners: all, or none and a BindError
+    BoundListener          BoundSocket: a socket          -> SocketTransport, TlsTransport
+        |                  BoundStream: any trio listener -> StreamTransport, TlsTransport
+        | accept_loop: one task per listener
+    start(transport)
+
+The states of a bound listener, and what ends it:
+
+.. code-block:: text
+
+    open --- drain_and_close() --> closing   the drain: the kernel's queue is accepted, then closed
+         `-- close(), aclose() --> closing   abrupt: the kernel resets what is queued
+
+A listening socket that is closed resets the connections in its queue, although their clients
+believe that they are connected. So the drain empties the queue and closes in one synchronous step:
+between two steps new connections would come in. What comes in between two system calls of that
+step is lost to TCP's known race; a unix socket file is removed first, so there nothing is.
+"""
+
+from __future__ import annotations
+
+from ._accept import accept_loop
+from ._bind import (
+    Bind,
+    EnvBind,
+    FdBind,
+    PreboundBind,
+    TcpBind,
+    TlsBind,
+    UnixBind,
+    parse_bind,
+)
+from ._bound import BoundListener
+from ._inherited import inherited_fds
+from ._open import open_listeners
+from ._prebound import BoundStream
+from ._socket import BoundSocket
+
+__all__ = [
+    "Bind",
+    "BoundListener",
+    "BoundSocket",
+    "BoundStream",
+    "EnvBind",
+    "FdBind",
+    "PreboundBind",
+    "TcpBind",
+    "TlsBind",
+    "UnixBind",
+    "accept_loop",
+    "inherited_fds",
+    "open_listeners",
+    "parse_bind",
+]

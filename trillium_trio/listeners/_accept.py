@@ -1,0 +1,87 @@
+"""The accept loop: it outlives every transient error, and never spins."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from ._errors import is_exhausted, is_of_one_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..transport import Transport
+    from ._bound import BoundListener
+
+logger = logging.getLogger("trillium_trio.listeners")
+
+# Accepts in one step of the loop before other tasks have their turn (CN-23).
+_MAX_BATCH = 16
+
+# A descriptor is free again when some request ends; soon enough to look ten times a second.
+_BACK_OFF_SECONDS = 0.1
+
+
+async def accept_loop(listener: BoundListener, start: Callable[[Transport], None]) -> None:
+    """Accept until the listener closes, then return quietly. However it ends, it is closed.
+
+    Args:
+      listener: Accepted from by nobody else.
+      start: Called with each transport, whose owner it becomes unless it raises; synchronous.
+
+    Raises:
+      OSError: An error of the listener itself, with a note that names it (SV-14).
+
+    Cancellation:
+      No connection is lost; the listener is closed.
+    """
+    is_short = False
+    try:
+        while True:
+            try:
+                batch = await _accept_batch(listener)
+            except OSError as exc:
+                if is_of_one_connection(exc):
+                    continue
+                if not is_exhausted(exc):
+                    raise
+                if not is_short:
+                    logger.warning("%s: cannot accept: %s; waiting", listener.facts.name, exc)
+                is_short = True
+                await trio.sleep(_BACK_OFF_SECONDS)
+                continue
+            if is_short:
+                logger.info("%s: accepting again", listener.facts.name)
+                is_short = False
+            _start_all(batch, start)
+    except Exception as exc:
+        if isinstance(exc, trio.ClosedResourceError) and listener.is_closing:
+            return
+        exc.add_note(f"while accepting on {listener.facts.name}")
+        raise
+    finally:
+        await listener.aclose()
+
+
+async def _accept_batch(listener: BoundListener) -> list[Transport]:
+    """Wait for a connection; take the ones queued behind it along, as far as is fair."""
+    batch = [await listener.accept()]
+    try:
+        while len(batch) < _MAX_BATCH and (transport := listener.accept_nowait()) is not None:
+            batch.append(transport)
+    except OSError:
+        pass  # If it lasts, the next accept raises it too, with nothing in hand.
+    return batch
+
+
+def _start_all(batch: list[Transport], start: Callable[[Transport], None]) -> None:
+    while batch:
+        try:
+            start(batch[0])
+        except BaseException:
+            for transport in batch:
+                transport.abort()
+            raise
+        del batch[0]

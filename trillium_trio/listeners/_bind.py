@@ -1,0 +1,106 @@
+"""Bind specifications: where to listen, as plain values and as text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, final
+
+from ..exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    import trio
+
+_MAX_PORT = 65535
+# host:port, where an IPv6 host stands in brackets: else its last group reads as a port.
+_HOST_AND_PORT = re.compile(
+    r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})"
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TcpBind:
+    """A TCP address. An empty host means all interfaces; port 0 any free port."""
+
+    host: str
+    port: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class UnixBind:
+    """A unix socket file, with these permission bits if given."""
+
+    path: str
+    mode: int | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FdBind:
+    """A listening socket that this process inherited, by its number."""
+
+    fd: int
+    name: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EnvBind:
+    """The listening sockets that ``LISTEN_FDS`` or ``LISTEN_FD`` announce; at least one."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PreboundBind:
+    """A listener that the application made. It is ours from `open_listeners` on."""
+
+    listener: trio.abc.Listener[trio.abc.Stream] | socket.socket
+    name: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TlsBind:
+    """TLS on another address. Of the prebound ones only a socket will do."""
+
+    inner: TcpBind | UnixBind | FdBind | EnvBind | PreboundBind
+    ssl_context: ssl.SSLContext
+
+
+# Every way to say where to listen.
+Bind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind | TlsBind
+
+
+def parse_bind(spec: str | int) -> Bind:
+    """Read a bind specification.
+
+    Args:
+      spec: ``"127.0.0.1:8080"``, ``"localhost:0"``, ``"[::1]:8080"``, ``":8080"`` (all
+        interfaces), ``8080`` or ``"8080"`` (all IPv4 interfaces, as in trillium), ``"unix:/run/x"``
+        or a path that begins with ``/`` or ``.``, ``"fd:3"``.
+
+    Raises:
+      ConfigError: It is none of these; the message shows them.
+    """
+    text = str(spec)
+    if text.isascii() and text.isdigit() and int(text) <= _MAX_PORT:
+        return TcpBind("0.0.0.0", int(text))  # noqa: S104 (documented, and asked for)
+    if text.startswith(("/", ".")):
+        return UnixBind(text)
+    scheme, _, rest = text.partition(":")
+    if scheme == "unix" and rest:
+        return UnixBind(rest)
+    if scheme == "fd" and rest.isascii() and rest.isdigit():
+        return FdBind(int(rest))
+    match = _HOST_AND_PORT.fullmatch(text)
+    if scheme not in {"unix", "fd"} and match and int(match["port"]) <= _MAX_PORT:
+        return TcpBind(match["ipv6"] or match["host"], int(match["port"]))
+    raise ConfigError(
+        f"cannot listen on {spec!r}: expected HOST:PORT with a port up to {_MAX_PORT}, "
+        "[IPV6]:PORT, :PORT, PORT, unix:PATH, /PATH or fd:NUMBER"
+    )

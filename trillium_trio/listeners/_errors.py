@@ -1,0 +1,37 @@
+"""What an error of accept(2) means for the listener."""
+
+from __future__ import annotations
+
+import errno
+
+# One connection failed before it could be accepted; the next one is another matter. Linux passes
+# pending network errors of the new socket on this way (accept(2), "Error handling").
+_OF_ONE_CONNECTION = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,  # A firewall forbids this one.
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+        getattr(errno, "ENONET", errno.EPROTO),  # Linux only.
+    }
+)
+
+# Nothing can be accepted now; the connection stays in the queue until something is freed.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def is_of_one_connection(exc: OSError) -> bool:
+    """Whether to skip the connection and go on."""
+    return exc.errno in _OF_ONE_CONNECTION
+
+
+def is_exhausted(exc: OSError) -> bool:
+    """Whether to wait until descriptors or memory are there again."""
+    return exc.errno in _EXHAUSTED

@@ -1,0 +1,97 @@
+"""Listening sockets from outside: by number, or by the environment (sd_listen_fds(3))."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from ..exceptions import BindError, ConfigError
+from ..transport import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import trio
+
+_FIRST_FD = 3  # SD_LISTEN_FDS_START
+
+
+def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
+    """List the descriptors that the environment announces, with their names or ``""``.
+
+    ``LISTEN_FDS`` counts if ``LISTEN_PID`` is this process: the variables are inherited further
+    than the descriptors. Otherwise ``LISTEN_FD``, which trillium reads, is the number of one.
+
+    Args:
+      environ: Default: ``os.environ``.
+
+    Raises:
+      ConfigError: A variable is not a number.
+    """
+    environ = os.environ if environ is None else environ
+    if "LISTEN_FDS" in environ and environ.get("LISTEN_PID") == str(os.getpid()):
+        names = environ.get("LISTEN_FDNAMES", "").split(":")
+        count = _number(environ, "LISTEN_FDS")
+        names += [""] * (count - len(names))
+        return [(_FIRST_FD + index, names[index]) for index in range(count)]
+    if "LISTEN_FD" in environ:
+        return [(_number(environ, "LISTEN_FD"), "")]
+    return []
+
+
+def _number(environ: Mapping[str, str], variable: str) -> int:
+    text = environ[variable]
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError(f"{variable}={text!r} in the environment is not a number")
+    return int(text)
+
+
+def adopt_fd(fd: int) -> socket.socket:
+    """Make a socket object of an inherited descriptor, close-on-exec.
+
+    Raises:
+      BindError: It is no listening stream socket. It is left open: it is then something else,
+        perhaps the log.
+    """
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError as exc:
+        raise BindError(exc.errno or errno.EBADF, exc.strerror or str(exc), f"fd:{fd}") from exc
+    try:
+        check_listening(sock, f"fd:{fd}")
+    except BindError:
+        sock.detach()
+        raise
+    sock.set_inheritable(False)
+    return sock
+
+
+def check_listening(sock: socket.socket, shown: str) -> None:
+    """Check that it is a listening TCP or unix stream socket.
+
+    Raises:
+      BindError: ``EINVAL``, saying what it is instead.
+    """
+    if sock.family not in {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}:
+        reason = f"it is a socket of family {sock.family!r}, not TCP or unix"
+    elif sock.type != socket.SOCK_STREAM:
+        reason = f"it is a {sock.type!r} socket, not a stream socket"
+    elif not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        reason = "it does not listen; call listen() first"
+    else:
+        return
+    raise BindError(errno.EINVAL, reason, shown)
+
+
+def facts_of(
+    sock: socket.socket | trio.socket.SocketType, *, is_tls: bool, name: str = ""
+) -> Listener:
+    """Read the facts of a bound socket off the socket itself."""
+    address = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        # bytes: an abstract name, which begins with NUL (unix(7)).
+        path = address if isinstance(address, str) else os.fsdecode(address)
+        return Listener(kind="unix", address=path.replace("\0", "@", 1), is_tls=is_tls, name=name)
+    return Listener(kind="tcp", address=address[:2], is_tls=is_tls, name=name)

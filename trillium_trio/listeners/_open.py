@@ -1,0 +1,134 @@
+"""From bind specifications to bound listeners: all of them, or none."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, assert_never
+
+import trio
+
+from ..exceptions import ConfigError
+from ..transport import Listener, SocketTransport
+from ._bind import EnvBind, FdBind, PreboundBind, TcpBind, TlsBind, UnixBind
+from ._inherited import adopt_fd, check_listening, facts_of, inherited_fds
+from ._prebound import BoundStream
+from ._socket import BoundSocket
+from ._tcp import bind_tcp
+from ._tls import tls_wrap
+from ._unix import bind_unix
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable
+
+    from ._bind import Bind
+    from ._bound import BoundListener
+
+# What the kernel may queue while we are busy, and what a drain then answers. Linux cuts it to
+# net.core.somaxconn, 4096 by default.
+DEFAULT_BACKLOG = 1024
+
+
+async def open_listeners(
+    binds: Iterable[Bind], *, backlog: int = DEFAULT_BACKLOG, nodelay: bool = True
+) -> list[BoundListener]:
+    """Open listeners in the order given; several for a name with several addresses.
+
+    Inherited and prebound listeners are taken over, whether this succeeds or not.
+
+    Args:
+      binds: Where to listen.
+      backlog: How many connections the kernel may queue, per listener that we make.
+      nodelay: Whether TCP connections get TCP_NODELAY.
+
+    Raises:
+      BindError: One could not be opened. What was opened is closed again.
+      ConfigError: A specification makes no sense here; likewise.
+
+    Cancellation:
+      What was opened is closed again.
+    """
+    opening = _Opening(backlog, nodelay)
+    try:
+        for bind in binds:
+            await opening.open(bind)
+    except BaseException:
+        for listener in opening.opened:
+            listener.close()
+        raise
+    return opening.opened
+
+
+class _Opening:
+    """What has been opened so far, and with which settings."""
+
+    def __init__(self, backlog: int, nodelay: bool) -> None:
+        self.opened: list[BoundListener] = []
+        self._backlog = backlog
+        self._nodelay = nodelay
+
+    async def open(self, bind: Bind, tls: ssl.SSLContext | None = None) -> None:
+        match bind:
+            case TcpBind(host, port):
+                for sock in await bind_tcp(host, port, backlog=self._backlog):
+                    self._add(sock, tls, is_owned=True)
+            case UnixBind(path, mode):
+                sock, file = bind_unix(path, mode, backlog=self._backlog)
+                facts = Listener(kind="unix", address=path, is_tls=tls is not None)
+                self._add(sock, tls, is_owned=True, facts=facts, on_close=file.remove)
+            case FdBind(fd, name):
+                self._add(adopt_fd(fd), tls, name=name)
+            case EnvBind():
+                fds = inherited_fds()
+                if not fds:
+                    raise ConfigError("no LISTEN_FDS (with LISTEN_PID) or LISTEN_FD for us")
+                for fd, name in fds:
+                    self._add(adopt_fd(fd), tls, name=name)
+            case PreboundBind(listener, name):
+                self._add_prebound(listener, tls, name)
+            case TlsBind(inner, ssl_context):
+                await self.open(inner, ssl_context)
+            case _:
+                assert_never(bind)
+
+    def _add_prebound(
+        self,
+        listener: trio.abc.Listener[trio.abc.Stream] | socket.socket,
+        tls: ssl.SSLContext | None,
+        name: str,
+    ) -> None:
+        if isinstance(listener, socket.socket):
+            check_listening(listener, name or "a prebound socket")
+            self._add(listener, tls, name=name)
+        elif isinstance(listener, trio.SocketListener):
+            # Its socket by a descriptor of our own, so that connections take the lean transport;
+            # the original stays usable to whoever asks it for its address, until we close both.
+            sock = socket.socket(fileno=os.dup(listener.socket.fileno()))
+            self._add(sock, tls, name=name, on_close=listener.socket.close)
+        elif tls is None:
+            self.opened.append(BoundStream(listener, name))
+        else:
+            raise ConfigError(f"{listener!r} is no socket: wrap it in trio.SSLListener for TLS")
+
+    def _add(
+        self,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None,
+        *,
+        is_owned: bool = False,
+        name: str = "",
+        facts: Listener | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.opened.append(
+            BoundSocket(
+                sock,
+                facts or facts_of(sock, is_tls=tls is not None, name=name),
+                is_owned=is_owned,
+                backlog=self._backlog,
+                nodelay=self._nodelay,
+                wrap=SocketTransport if tls is None else tls_wrap(tls),
+                on_close=on_close,
+            )
+        )

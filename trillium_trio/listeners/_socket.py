@@ -1,0 +1,138 @@
+"""A listener on a socket: TCP, unix, inherited or handed in."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from typing import TYPE_CHECKING, Protocol, final
+
+import trio
+from trio.lowlevel import notify_closing, wait_readable
+
+from ..transport import SocketTransport
+from ._bound import BoundListener
+from ._errors import is_of_one_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..transport import Listener, Transport
+
+logger = logging.getLogger("trillium_trio.listeners")
+
+# A drain must end although clients go on connecting. The kernel's queue holds the backlog, and a
+# few join while it is emptied; 100 ms are some 5,000 accepts, longer than any queue we ask for.
+_EXTRA_ACCEPTS = 128
+_MAX_DRAIN_SECONDS = 0.1
+
+
+class Wrap(Protocol):
+    """Makes a transport of an accepted socket, for example a TLS one."""
+
+    def __call__(self, sock: socket.socket, listener: Listener, address: object, /) -> Transport:
+        """Take over ``sock``."""
+
+
+@final
+class BoundSocket(BoundListener):
+    """A listening stream socket."""
+
+    __slots__ = ("_backlog", "_nodelay", "_on_close", "_sock", "_wrap")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        facts: Listener,
+        *,
+        is_owned: bool,
+        backlog: int,
+        nodelay: bool,
+        wrap: Wrap = SocketTransport,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over a listening socket.
+
+        Args:
+          sock: Made non-blocking here; closed by us.
+          facts: What is known about it.
+          is_owned: See `BoundListener`.
+          backlog: How many connections its queue holds.
+          nodelay: Set TCP_NODELAY on what is accepted: a response in several writes would
+            otherwise wait for the peer's delayed ACK, 40 ms.
+          wrap: Makes the transports.
+          on_close: Called once, before the socket is closed and emptied.
+        """
+        super().__init__(facts, is_owned=is_owned)
+        sock.setblocking(False)
+        self._sock = sock
+        self._backlog = backlog
+        self._nodelay = nodelay and facts.kind == "tcp"
+        self._wrap = wrap
+        self._on_close = on_close
+
+    async def accept(self) -> Transport:
+        while not self.is_closing:
+            await wait_readable(self._sock)
+            # None also if the listener was closed after we were woken and before we ran: its
+            # descriptor may be somebody else's by now.
+            transport = self.accept_nowait()
+            if transport is not None:
+                return transport
+        raise trio.ClosedResourceError(f"{self.facts.name} is closing")
+
+    def accept_nowait(self) -> Transport | None:
+        if self.is_closing:
+            return None
+        try:
+            sock, address = self._sock.accept()
+        except BlockingIOError:
+            return None
+        if self._nodelay:
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                pass  # Some systems refuse options on a socket that was reset in the queue.
+        return self._wrap(sock, self.facts, address)
+
+    def drain_and_close(self) -> list[Transport]:
+        if self.is_closing:
+            return []
+        # A socket file goes first: whoever comes later is refused instead of queued.
+        self._run_on_close()
+        transports = self._empty_queue() if self.is_owned else []
+        self.close()
+        return transports
+
+    def close(self) -> None:
+        if self.is_closing:
+            return
+        self.is_closing = True
+        self._run_on_close()
+        notify_closing(self._sock)
+        # Never shutdown(): it would end the listener of everybody who shares it.
+        self._sock.close()
+
+    def _run_on_close(self) -> None:
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+    def _empty_queue(self) -> list[Transport]:
+        transports: list[Transport] = []
+        # Real time whatever trio's clock says: this bounds a step in which no task runs.
+        give_up_at = time.monotonic() + _MAX_DRAIN_SECONDS
+        for _ in range(self._backlog + _EXTRA_ACCEPTS):
+            try:
+                transport = self.accept_nowait()
+            except OSError as exc:
+                if is_of_one_connection(exc):
+                    continue
+                logger.warning("%s: connections left in the queue: %s", self.facts.name, exc)
+                break
+            if transport is None:
+                break
+            transports.append(transport)
+            if time.monotonic() > give_up_at:
+                break
+        return transports

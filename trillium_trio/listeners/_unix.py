@@ -1,0 +1,107 @@
+"""Binding unix sockets, and their files: which to replace, which to remove."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from ..exceptions import BindError
+
+logger = logging.getLogger("trillium_trio.listeners")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketFile:
+    """A socket file that we made. It is ours while device and inode are the same.
+
+    The listening socket holds the inode, so its number cannot be used again before that is
+    closed: look first, then close.
+
+    Attributes:
+      path: Absolute, for the working directory may change.
+      device: ``st_dev``.
+      inode: ``st_ino``.
+    """
+
+    path: str
+    device: int
+    inode: int
+
+    def remove(self) -> None:
+        """Remove the file if it is still ours. A failure is logged; it must not end a drain."""
+        try:
+            found = os.lstat(self.path)
+            if (found.st_dev, found.st_ino) == (self.device, self.inode):
+                os.unlink(self.path)
+        except FileNotFoundError:
+            pass  # Somebody was quicker.
+        except OSError as exc:
+            logger.warning("cannot remove unix:%s: %s", self.path, exc.strerror)
+
+
+def bind_unix(path: str, mode: int | None, *, backlog: int) -> tuple[socket.socket, SocketFile]:
+    """Listen on a socket file.
+
+    A file that no server listens on any more is replaced. Two servers that start at the same
+    moment may both find the same stale file, or find the other's that is bound and does not
+    listen yet; the one that comes last then has the path. Have one supervisor start them.
+
+    Args:
+      path: Of the file; at most about 100 bytes, which is all that an address holds.
+      mode: Permission bits, set before the first client can connect. None: as the umask has it.
+      backlog: How many connections the kernel may queue.
+
+    Raises:
+      BindError: ``EADDRINUSE`` if a server listens there or the file is no socket. Nothing of
+        ours stays.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    file = None
+    try:
+        try:
+            sock.bind(path)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+            _remove_stale(path)
+            sock.bind(path)
+        made = os.lstat(path)
+        file = SocketFile(path=str(Path(path).absolute()), device=made.st_dev, inode=made.st_ino)
+        if mode is not None:
+            # Before listen(2): until then every connect is refused.
+            os.chmod(path, mode)
+        sock.listen(backlog)
+    except OSError as exc:
+        if file is not None:
+            file.remove()
+        sock.close()
+        # A path that is too long comes without errno.
+        raise BindError(
+            exc.errno or errno.ENAMETOOLONG, exc.strerror or str(exc), f"unix:{path}"
+        ) from exc
+    return sock, file
+
+
+def _remove_stale(path: str) -> None:
+    """Unlink a socket file that refuses connections; raise EADDRINUSE for any other file."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise OSError(errno.EADDRINUSE, "the file exists and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # A live server with a full queue would make a blocking connect wait.
+        probe.setblocking(False)
+        result = probe.connect_ex(path)
+    if result == errno.ECONNREFUSED:
+        os.unlink(path)
+    elif result != errno.ENOENT:
+        raise OSError(errno.EADDRINUSE, "another server listens there")

@@ -1,0 +1,42 @@
+"""Byte streams and what we know about them.
+
+A `Transport` is what a connection is driven over: receive, send, half-close, close, and facts. Two
+kinds exist. `SocketTransport` is a bare non-blocking socket, the fast one. `StreamTransport` wraps
+any `trio.abc.Stream`, and `TlsTransport` is the one over TLS.
+
+Theory of operation. Timeouts and the stop must end a wait for the peer without cancelling what the
+task does next. So there are three ways out of a wait, and they are never mixed up:
+
+.. code-block:: text
+
+                    +- bytes, b"" ------------------- the peer sent, or ended its side
+    receive_some ---+- ClientDisconnected ----------- the peer left (or we closed)
+    send_some       +- Woken(reason) ---------------- somebody called wake(reason); still usable
+                    +- trio.Cancelled --------------- trio's own, from outside; never made here
+
+    wake(reason):   wake_reason = reason, then end parked waits    <- watchdog, drain
+    clear_wake():   wake_reason = None                             <- the connection's task
+
+The wake is level-triggered: whoever looks late still sees it. trio's and the system's errors are
+translated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from ._closing import close_politely
+from ._listener import Listener, host_and_port
+from ._stream import StreamTransport
+from ._tcp import SocketTransport
+from ._tls import TlsTransport
+from ._transport import Transport, Woken
+
+__all__ = [
+    "Listener",
+    "SocketTransport",
+    "StreamTransport",
+    "TlsTransport",
+    "Transport",
+    "Woken",
+    "close_politely",
+    "host_and_port",
+]

@@ -1,0 +1,148 @@
+"""A transport over any `trio.abc.Stream`: memory streams in tests, TLS, what a listener yields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, final
+
+import trio
+
+from ..exceptions import ClientDisconnected
+from ._tcp import RESET_ON_CLOSE
+from ._transport import Transport, Woken, has_hung_up, is_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ._listener import Listener
+
+_T = TypeVar("_T")
+
+# What one send_some waits for: enough to be efficient, little enough that progress is seen.
+_MAX_SEND_BYTES = 65536
+
+
+class WrappedTransport(Transport):
+    """What all wrapped streams have in common.
+
+    A stream offers no way to wake a wait but cancellation, so each wait runs in a scope of its
+    own. That costs several microseconds, and is why sockets do not come this way.
+    """
+
+    __slots__ = ("_is_aborted", "_is_closed", "_is_lost", "_stream", "_waits")
+
+    def __init__(self, stream: trio.abc.Stream, listener: Listener, address: object = None) -> None:
+        """Take over a stream.
+
+        Args:
+          stream: Closed by `aclose`.
+          listener: The facts of the listener.
+          address: The peer's address, as a socket's ``accept`` gives it. Default: none is shown.
+        """
+        super().__init__(listener, address)
+        self._stream = stream
+        self._waits: set[trio.CancelScope] = set()
+        self._is_lost = False
+        self._is_aborted = False
+        self._is_closed = False
+
+    async def receive_some(self, max_bytes: int = 65536) -> bytes:
+        return bytes(await self._wait(self._stream.receive_some, max_bytes))
+
+    def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
+        return None
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        return 0
+
+    async def send_some(self, data: bytes | bytearray | memoryview) -> int:
+        if len(data) > _MAX_SEND_BYTES:
+            data = memoryview(data)[:_MAX_SEND_BYTES]
+        await self._wait(self._stream.send_all, data)
+        return len(data)
+
+    async def send_eof(self) -> None:
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            await self._wait(self._stream.send_eof)
+
+    def abort(self) -> None:
+        if not self._is_aborted and not self._is_closed:
+            self._is_aborted = True
+            sock = self._socket_below()
+            if sock is not None and sock.fileno() >= 0:
+                try:
+                    sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, RESET_ON_CLOSE)
+                except OSError:
+                    pass  # As in SocketTransport.abort.
+                sock.close()
+            self._end_waits()
+
+    async def aclose(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._end_waits()
+        # To close a stream may wait for the peer (TLS says good-bye), so it can be woken as well,
+        # and whoever was woken or has aborted does not want to wait. Streams close all the same.
+        with trio.CancelScope() as scope:
+            self._waits.add(scope)
+            if self._is_aborted or self.wake_reason is not None:
+                scope.cancel()
+            try:
+                await self._stream.aclose()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # It was gone already.
+            except OSError as exc:
+                if not is_gone(exc):
+                    raise
+            finally:
+                self._waits.discard(scope)
+
+    def is_disconnected_now(self) -> bool:
+        if self._is_lost or self._is_aborted or self._is_closed:
+            return True
+        sock = self._socket_below()
+        return sock is not None and (sock.fileno() < 0 or has_hung_up(sock.fileno()))
+
+    async def _wait(self, fn: Callable[..., Awaitable[_T]], *args: object) -> _T:
+        """Call a method of the stream so that it can be woken, and translate its errors."""
+        if self._is_aborted or self._is_closed:
+            raise ClientDisconnected("the transport is closed")
+        if self.wake_reason is not None:
+            raise Woken(self.wake_reason)
+        with trio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                # Streams are atomic about receiving: what was received when the wake came is
+                # returned, and the scope then has nothing to catch.
+                return await fn(*args)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+                self._is_lost = True
+                raise ClientDisconnected(str(exc.__cause__ or exc)) from exc
+            except OSError as exc:
+                if not is_gone(exc):
+                    raise
+                self._is_lost = True
+                raise ClientDisconnected(exc.strerror) from exc
+            finally:
+                self._waits.discard(scope)
+        # The scope catches its own cancellation only; one from outside has passed through it.
+        if self._is_aborted or self._is_closed:
+            raise ClientDisconnected("the transport is closed")
+        raise Woken(self._woken_by)
+
+    def _end_waits(self) -> None:
+        for scope in self._waits:
+            scope.cancel()
+
+    def _socket_below(self) -> trio.socket.SocketType | None:
+        stream = self._stream
+        while isinstance(stream, trio.SSLStream):
+            stream = stream.transport_stream
+        return stream.socket if isinstance(stream, trio.SocketStream) else None
+
+
+@final
+class StreamTransport(WrappedTransport):
+    """Any stream that has nothing to say beyond `trio.abc.Stream`."""
+
+    __slots__ = ()

@@ -1,0 +1,230 @@
+"""The contract of a transport: a byte stream, what is known about it, and the wake."""
+
+from __future__ import annotations
+
+import errno
+import select
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, final
+
+from ._listener import host_and_port
+
+if TYPE_CHECKING:
+    from ._listener import Listener
+
+# The peer, or the way to it, is gone. ENOTCONN is what shutdown(2) says after a reset.
+_GONE = frozenset(
+    {
+        errno.ECONNRESET,
+        errno.EPIPE,
+        errno.ECONNABORTED,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+    }
+)
+
+
+@final
+class Woken(Exception):
+    """A wait for the peer was ended by `Transport.wake`. Control flow, not an error.
+
+    Attributes:
+      reason: What `Transport.wake` was called with.
+    """
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Transport(ABC):
+    """A byte stream to one peer.
+
+    One task owns a transport and closes it. One task may receive while another sends; two
+    receives, or two sends, at a time are an error (`trio.BusyResourceError`). All methods are for
+    the thread of the trio run that accepted it.
+
+    Methods raise `ClientDisconnected`, with the original error as ``__cause__``, when the peer
+    has gone or the transport was closed; any other `OSError` passes through.
+
+    Attributes:
+      listener: The facts of the listener it was accepted by.
+      wake_reason: The reason of the last `wake`, until `clear_wake`. Waits raise while it is set.
+    """
+
+    __slots__ = ("_address", "_woken_by", "listener", "wake_reason")
+
+    def __init__(self, listener: Listener, address: object = None) -> None:
+        """Keep the facts.
+
+        Args:
+          listener: The facts of the listener.
+          address: The peer's address, as ``accept`` of a socket gave it.
+        """
+        self.listener = listener
+        self.wake_reason: object | None = None
+        self._woken_by: object | None = None
+        self._address = address
+
+    @property
+    def peer(self) -> str:
+        """The peer for log lines: ``127.0.0.1:5555``, ``[::1]:5555``, or the listener's kind."""
+        match self._address:
+            case (str(host), int(port), *_):
+                return host_and_port(unmapped(host), port)
+            case _:
+                return self.listener.kind
+
+    @property
+    def peer_ip(self) -> str | None:
+        """The peer's IP address; an IPv4 address mapped into IPv6 is shown as IPv4."""
+        match self._address:
+            case (str(host), int(), *_):
+                return unmapped(host)
+            case _:
+                return None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the bytes are encrypted on their way."""
+        return self.listener.is_tls
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that TLS negotiated (RFC 7301), once the handshake is done."""
+        return None
+
+    async def handshake(self) -> None:  # noqa: B027 (nothing is right for most)
+        """Do what must happen before the first byte: the TLS handshake; nothing on plaintext.
+
+        Raises:
+          ClientDisconnected: The handshake failed or the peer left. Abort.
+          Woken: `wake` was called, or had been. Abort.
+
+        Cancellation:
+          Leaves a transport that can only be aborted.
+        """
+
+    @abstractmethod
+    async def receive_some(self, max_bytes: int = 65536) -> bytes:
+        """Wait for bytes and return them; ``b""`` is the end of the input.
+
+        The end of the input may be a half-close: sending may still work.
+
+        Args:
+          max_bytes: Return at most this many bytes.
+
+        Raises:
+          Woken: `wake` was called, or had been. Nothing was taken from the peer.
+
+        Cancellation:
+          Nothing is lost.
+        """
+
+    @abstractmethod
+    def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
+        """Return bytes that are there now, ``b""`` at the end of the input, else ``None``.
+
+        ``None`` is also the answer of a transport that cannot know without waiting.
+        """
+
+    @abstractmethod
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        """Hand over what fits without waiting; returns how many bytes were taken, perhaps 0."""
+
+    @abstractmethod
+    async def send_some(self, data: bytes | bytearray | memoryview) -> int:
+        """Wait until the peer takes some of ``data``; returns how many bytes, at least 1.
+
+        Args:
+          data: What to send; not empty.
+
+        Raises:
+          Woken: `wake` was called, or had been. A socket took nothing. A wrapped stream may have
+            taken a part, so the only thing left to do with it is to close it.
+
+        Cancellation:
+          As for `Woken`.
+        """
+
+    @abstractmethod
+    async def send_eof(self) -> None:
+        """Tell the peer that no more bytes come; receiving goes on.
+
+        Does nothing on a stream that cannot be half-closed. With TLS it sends ``close_notify`` and
+        waits for the peer's answer (RFC 8446, 6.1).
+
+        Raises:
+          Woken: `wake` was called, or had been, and there was something to wait for.
+
+        Cancellation:
+          The peer may or may not be told.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close so that the peer sees a reset, where its kind can. Idempotent.
+
+        Parked waits raise `ClientDisconnected`. `aclose` is still to be called.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close. Idempotent; a peer that is gone is no error.
+
+        Only for the task that owns the transport. Parked waits raise `ClientDisconnected`.
+
+        Cancellation:
+          The transport is closed in any case. Sockets take no checkpoint here.
+        """
+
+    @abstractmethod
+    def is_disconnected_now(self) -> bool:
+        """Whether a reset or hang-up has been seen. The end of the input alone is neither."""
+
+    @final
+    def wake(self, reason: object) -> None:
+        """End a parked wait, and every wait to come until `clear_wake`, with ``Woken(reason)``.
+
+        Level-triggered: a wait that starts later raises too, even if there are bytes to read.
+        Nothing is cancelled and the transport stays usable. A later reason replaces this one.
+        """
+        assert reason is not None, "None means that nobody woke it"
+        self.wake_reason = self._woken_by = reason
+        self._end_waits()
+
+    @final
+    def clear_wake(self) -> None:
+        """Forget the wake; waits wait again. One that was already woken still raises."""
+        self.wake_reason = None
+
+    @abstractmethod
+    def _end_waits(self) -> None:
+        """Make the parked waits raise, `ClientDisconnected` if closed and else `Woken`."""
+
+    def __repr__(self) -> str:
+        woken = "" if self.wake_reason is None else f" woken by {self.wake_reason!r}"
+        return f"<{type(self).__name__} {self.peer} on {self.listener.name}{woken}>"
+
+
+def is_gone(exc: OSError) -> bool:
+    """Whether the error says that the peer, or the way to it, is gone."""
+    return exc.errno in _GONE
+
+
+def has_hung_up(fd: int) -> bool:
+    """Whether a reset, or the end of both directions, was seen on this descriptor.
+
+    poll(2) reports these two unasked, reads nothing, and does not clear the error as SO_ERROR
+    would. The peer's FIN alone is neither: it would be POLLRDHUP.
+    """
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))
+
+
+def unmapped(host: str) -> str:
+    """Show an IPv4 address that was mapped into IPv6 as IPv4 (RFC 4291, 2.5.5.2)."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
