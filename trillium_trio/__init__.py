@@ -1,0 +1,89 @@
+"""trillium_trio: an HTTP server framework for trio, with graceful shutdown at its heart.
+
+The tasks of a program, and who owns them:
+
+.. code-block:: text
+
+    trio.run
+    `- Server.serve                          one per server
+       |- watchdog                           one task: every timeout of every connection
+       |- services                           info.start_service: cancelled when nobody is connected
+       |- connections nursery                outlives accepting; stragglers are cancelled one by one
+       |  |- background work                 conn.start_soon, info.start_soon: guarded, drained
+       |  `- connection task, one per transport, owns and closes it
+       |     |- http1: cycles run one after another in this very task; no child task per request
+       |     `- after an upgrade: the upgrade's handler, same task, still guarded
+       `- accept nursery                     cancelled when the listeners close
+          `- accept loop, one per listener   never ends on a transient error
+"""
+
+from __future__ import annotations
+
+from .conn import Conn, Handler, Info, Init, Lifespan, RequestBody, State, Upgrade
+from .exceptions import (
+    BadRequest,
+    BindError,
+    ClientDisconnected,
+    ConfigError,
+    ContentTooLarge,
+    HttpError,
+    MisuseError,
+    RequestTimeout,
+    ShuttingDownError,
+    TrilliumError,
+)
+from .handlers import sync_handler
+from .http import Body, Headers, HttpConfig, Status
+from .server import Config, Server, ServerHandle, config
+from .swansong import (
+    DrainReport,
+    Guard,
+    GuardReport,
+    ShutdownCompletion,
+    ShutdownState,
+    ShuttingDown,
+    Swansong,
+)
+from .transport import Listener, Transport
+
+__all__ = [
+    "BadRequest",
+    "BindError",
+    "Body",
+    "ClientDisconnected",
+    "Config",
+    "ConfigError",
+    "Conn",
+    "ContentTooLarge",
+    "DrainReport",
+    "Guard",
+    "GuardReport",
+    "Handler",
+    "Headers",
+    "HttpConfig",
+    "HttpError",
+    "Info",
+    "Init",
+    "Lifespan",
+    "Listener",
+    "MisuseError",
+    "RequestBody",
+    "RequestTimeout",
+    "Server",
+    "ServerHandle",
+    "ShutdownCompletion",
+    "ShutdownState",
+    "ShuttingDown",
+    "ShuttingDownError",
+    "State",
+    "Status",
+    "Swansong",
+    "Transport",
+    "TrilliumError",
+    "Upgrade",
+    "__version__",
+    "config",
+    "sync_handler",
+]
+
+__version__ = "0.1.0"

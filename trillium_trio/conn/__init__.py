@@ -1,0 +1,51 @@
+"""What a handler sees, and what a handler is.
+
+.. code-block:: text
+
+    request --> Conn --> handler --> handler --> ... until halted --> before_send, in reverse
+                 |                                                        |
+                 |  request_body   read once, pulled from the connection  v
+                 |  state          one value per type                  response
+                 `- link           what the conn asks of its connection: body, disconnect, server
+
+A `Conn` is one mutable object per request. It knows its connection only as a `Link`, a protocol
+that the driver fulfils. `Info` is the server as handlers see it before serving begins.
+"""
+
+from __future__ import annotations
+
+from ._conn import Conn, Link
+from ._handler import (
+    Handler,
+    HandlerLike,
+    Init,
+    Lifespan,
+    Sequence,
+    State,
+    as_handler,
+    leaves,
+    run_handler,
+)
+from ._info import Info, ServerSettings, Starter
+from ._request_body import RequestBody, RequestSource
+from ._upgrade import Upgrade
+
+__all__ = [
+    "Conn",
+    "Handler",
+    "HandlerLike",
+    "Info",
+    "Init",
+    "Lifespan",
+    "Link",
+    "RequestBody",
+    "RequestSource",
+    "Sequence",
+    "ServerSettings",
+    "Starter",
+    "State",
+    "Upgrade",
+    "as_handler",
+    "leaves",
+    "run_handler",
+]

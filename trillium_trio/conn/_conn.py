@@ -1,0 +1,402 @@
+"""One request and its response, as handlers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, final
+from urllib.parse import parse_qs
+
+from ..http import Body, Headers, Status, TypeMap
+from ._request_body import RequestBody
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    import trio
+
+    from ..http import BodyLike, RequestHead
+    from ..swansong import Swansong
+    from ..transport import Listener
+    from ._info import Info
+    from ._request_body import RequestSource
+
+__all__ = ["Conn", "Link"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+AfterSend = Callable[["Conn"], Awaitable[object]]
+
+
+class Link(Protocol):
+    """What a conn asks of the connection that it came on."""
+
+    @property
+    def info(self) -> Info:
+        """The server."""
+
+    @property
+    def swansong(self) -> Swansong:
+        """The server's node."""
+
+    @property
+    def listener(self) -> Listener:
+        """Where the connection was accepted."""
+
+    @property
+    def peer_ip(self) -> str | None:
+        """The peer's IP address."""
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the connection is encrypted."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The default limit of a request body."""
+
+    async def is_disconnected(self, *, eof: bool) -> bool:
+        """Look whether the peer has left, without waiting for anything."""
+
+    def cancel_on_disconnect(self, *, eof: bool) -> AbstractAsyncContextManager[trio.CancelScope]:
+        """Cancel a block of code when the peer leaves."""
+
+    def start_background(
+        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        """Start guarded work that outlives the connection."""
+
+
+class _Extras:
+    """What most requests never use; made on first use, to keep a conn cheap."""
+
+    __slots__ = ("after_send", "request_body", "state")
+
+    def __init__(self) -> None:
+        self.state = TypeMap()
+        self.request_body: RequestBody | None = None
+        self.after_send: list[AfterSend] = []
+
+
+@final
+class Conn:
+    """One request and its response: a handler takes it, changes it and returns it.
+
+    The methods that change it return the same object, for chaining::
+
+        return conn.with_status(201).with_response_header("location", "/1").halt()
+
+    Attributes:
+      start_time: When the first byte of the request arrived, on trio's clock, in seconds.
+    """
+
+    __slots__ = (
+        "_body",
+        "_extras",
+        "_head",
+        "_headers",
+        "_is_halted",
+        "_is_upgrade",
+        "_link",
+        "_source",
+        "_status",
+        "start_time",
+    )
+
+    def __init__(
+        self, link: Link, head: RequestHead, source: RequestSource, start_time: float
+    ) -> None:
+        self._link = link
+        self._head = head
+        self._source = source
+        self._status: int | None = None
+        self._body: BodyLike = None
+        self._headers: Headers | None = None
+        self._is_halted = False
+        self._is_upgrade = False
+        self._extras: _Extras | None = None
+        self.start_time = start_time
+
+    # -- the request ---------------------------------------------------------------------------
+
+    @property
+    def method(self) -> str:
+        """The method, case-sensitive, as sent."""
+        return self._head.method
+
+    @property
+    def path(self) -> str:
+        """The path of the target, not percent-decoded."""
+        return self._head.path
+
+    @property
+    def querystring(self) -> str:
+        """What stands behind the ``?``, not decoded, or the empty string."""
+        return self._head.querystring
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        """The querystring as decoded names and all their values, in order."""
+        return parse_qs(self._head.querystring, keep_blank_values=True)
+
+    @property
+    def http_version(self) -> str:
+        """``"1.0"`` or ``"1.1"``."""
+        return self._head.version
+
+    @property
+    def host(self) -> str | None:
+        """The authority that the client asked for (RFC 9112, 3.2), or None. Never to be trusted."""
+        return self._head.host
+
+    @property
+    def url(self) -> str:
+        """The URL that the client asked for, as far as the request tells it."""
+        scheme = "https" if self.is_secure else "http"
+        query = f"?{self.querystring}" if self.querystring else ""
+        return f"{scheme}://{self.host or ''}{self.path}{query}"
+
+    @property
+    def request_headers(self) -> Headers:
+        """The request's header fields."""
+        return self._head.headers
+
+    @property
+    def request_body(self) -> RequestBody:
+        """The request's body, to be read at most once."""
+        extras = self._extras or self._make_extras()
+        if extras.request_body is None:
+            extras.request_body = RequestBody(
+                self._source,
+                max_bytes=self._link.max_body_bytes,
+                content_type=self.request_headers.get("content-type"),
+            )
+        return extras.request_body
+
+    @property
+    def request_trailers(self) -> Headers:
+        """The trailer fields of a chunked body; empty until it has been read to its end."""
+        return self._source.trailers
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the request came over TLS."""
+        return self._link.is_secure
+
+    @property
+    def peer_ip(self) -> str | None:
+        """The peer's IP address, or None on a unix socket."""
+        return self._link.peer_ip
+
+    @property
+    def listener(self) -> Listener:
+        """Where the connection was accepted."""
+        return self._link.listener
+
+    @property
+    def swansong(self) -> Swansong:
+        """The server's node: look at it, interrupt work by it, take guards on it."""
+        return self._link.swansong
+
+    # -- the response --------------------------------------------------------------------------
+
+    @property
+    def status(self) -> int | None:
+        """The response's status, or None while nobody has set one."""
+        return self._status
+
+    @property
+    def response_headers(self) -> Headers:
+        """The response's own header fields; Date, Server and framing are added when it is sent."""
+        if self._headers is None:
+            self._headers = Headers()
+        return self._headers
+
+    @property
+    def response_body(self) -> Body:
+        """The response's body."""
+        return Body.of(self._body)
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the handlers behind this one are skipped."""
+        return self._is_halted
+
+    def ok(self, body: BodyLike) -> Conn:
+        """Answer with status 200 and this body, and halt.
+
+        Raises:
+          TypeError: It is nothing that can be sent; see `Body.of`.
+        """
+        self._status = 200
+        self._is_halted = True
+        return self.with_body(body)
+
+    def redirect(self, location: str, status: int = 302) -> Conn:
+        """Send the client elsewhere (RFC 9110, 15.4) and halt.
+
+        Raises:
+          ValueError: The location holds what no header field may.
+        """
+        self.response_headers.set("location", location)
+        self._is_halted = True
+        return self.with_status(status)
+
+    def with_status(self, status: int) -> Conn:
+        """Set the response's status.
+
+        Raises:
+          ValueError: It is not a final status (RFC 9110, 15); for 101 there is `upgrade`.
+        """
+        if not 200 <= status <= 999:
+            raise ValueError(f"{status!r} is not the status of a final response (200 to 999)")
+        self._status = status
+        return self
+
+    def with_body(self, body: BodyLike) -> Conn:
+        """Set the response's body: bytes, str, an async iterable, a stream or a `Body`.
+
+        Raises:
+          TypeError: It is nothing that can be sent; see `Body.of`.
+        """
+        kind = type(body)
+        # Plain values stay as they are: the driver sends them without making a Body.
+        self._body = body if kind is bytes or kind is str else Body.of(body)
+        return self
+
+    def with_response_header(self, name: str, value: str) -> Conn:
+        """Set a response header, replacing what it was.
+
+        Raises:
+          ValueError: Name or value hold what no header field may (RFC 9110, 5.5).
+        """
+        self.response_headers.set(name, value)
+        return self
+
+    def with_added_response_header(self, name: str, value: str) -> Conn:
+        """Append a response header beside those of the same name.
+
+        Raises:
+          ValueError: Name or value hold what no header field may (RFC 9110, 5.5).
+        """
+        self.response_headers.append(name, value)
+        return self
+
+    def halt(self) -> Conn:
+        """Skip the handlers behind this one."""
+        self._is_halted = True
+        return self
+
+    def upgrade(self) -> Conn:
+        """Answer ``101 Switching Protocols``; the first handler that has it gets the transport.
+
+        For CONNECT the answer is 200. Headers such as Upgrade are the caller's to set.
+        """
+        if self._status is None:
+            is_connect = self.method == "CONNECT"
+            self._status = Status.OK if is_connect else Status.SWITCHING_PROTOCOLS
+        self._is_upgrade = True
+        self._is_halted = True
+        return self
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def state(self, type_: type[T]) -> T | None:
+        """Return this conn's value of this very type, or None."""
+        return None if self._extras is None else self._extras.state.get(type_)
+
+    def insert_state(self, value: T) -> T | None:
+        """Keep a value under its type; return the one it replaces."""
+        return (self._extras or self._make_extras()).state.insert(value)
+
+    def with_state(self, value: object) -> Conn:
+        """Keep a value under its type."""
+        self.insert_state(value)
+        return self
+
+    def take_state(self, type_: type[T]) -> T | None:
+        """Remove and return this conn's value of this very type, or None."""
+        return None if self._extras is None else self._extras.state.take(type_)
+
+    def shared_state(self, type_: type[T]) -> T | None:
+        """Return the server's shared value of this very type, or None."""
+        return self._link.info.shared_state(type_)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def after_send(self, fn: AfterSend) -> Conn:
+        """Call an async function with this conn after the last byte, sent or not.
+
+        It is still guarded: a drain waits for it. Several are called in order.
+        """
+        (self._extras or self._make_extras()).after_send.append(fn)
+        return self
+
+    async def is_disconnected(self, *, eof: bool = False) -> bool:
+        """Return whether the peer is known to have left; waits for nothing but its turn.
+
+        Args:
+          eof: Whether the end of the peer's input counts. Most clients that leave only send that;
+            but one that half-closes and still reads looks just the same.
+
+        Cancellation:
+          Changes nothing; request bytes seen on the way are kept.
+        """
+        return await self._link.is_disconnected(eof=eof)
+
+    def cancel_on_disconnect(
+        self, *, eof: bool = False
+    ) -> AbstractAsyncContextManager[trio.CancelScope]:
+        """Cancel the block if the peer leaves; the scope tells by ``cancelled_caught``.
+
+        Args:
+          eof: As for `is_disconnected`.
+
+        Cancellation:
+          An outer cancellation passes through as ever; request bytes seen meanwhile are kept.
+        """
+        return self._link.cancel_on_disconnect(eof=eof)
+
+    def start_soon(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
+        """Start background work in the server: guarded, drained, and not tied to this client.
+
+        An exception that leaves it is logged, with the name of the function, and ends nothing else.
+        """
+        self._link.start_background(fn, args)
+
+    # -- for the driver ------------------------------------------------------------------------
+
+    @property
+    def is_upgrade(self) -> bool:
+        """Whether `upgrade` was called."""
+        return self._is_upgrade
+
+    @property
+    def raw_body(self) -> BodyLike:
+        """The response's body as it was given, before it is made a `Body`."""
+        return self._body
+
+    @property
+    def raw_headers(self) -> Headers | None:
+        """The response's own header fields, or None if nobody has asked for them."""
+        return self._headers
+
+    def reset_response(self, status: int, body: str) -> None:
+        """Start the response over: an exception has made what was there meaningless."""
+        self._status = status
+        self._body = body
+        self._headers = None
+        self._is_upgrade = False
+        self._is_halted = True
+
+    def take_after_send(self) -> Iterator[AfterSend]:
+        """Yield each `after_send` function once, over all calls."""
+        while self._extras is not None and self._extras.after_send:
+            yield self._extras.after_send.pop(0)
+
+    def _make_extras(self) -> _Extras:
+        self._extras = extras = _Extras()
+        return extras
+
+    def __repr__(self) -> str:
+        state = "halted" if self._is_halted else "open"
+        return f"<Conn {self._head} -> {self._status} {state}>"

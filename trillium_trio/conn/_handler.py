@@ -1,0 +1,300 @@
+"""What a handler is: anything that takes a conn and returns it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias, Union, cast, final
+
+from ..http import Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from ._conn import Conn
+    from ._info import Info
+    from ._upgrade import Upgrade
+
+__all__ = [
+    "Handler",
+    "HandlerLike",
+    "Init",
+    "Lifespan",
+    "Sequence",
+    "State",
+    "as_handler",
+    "leaves",
+    "run_handler",
+]
+
+HandlerLike: TypeAlias = Union[
+    "Handler",
+    "Callable[[Conn], Awaitable[Conn]]",
+    str,
+    bytes,
+    Status,
+    "tuple[HandlerLike, ...]",
+    "list[HandlerLike]",
+    None,
+]
+
+
+class Handler:
+    """The base of handlers that are objects; override what you need.
+
+    Its hooks are called in this order: `init` and `lifespan` once before the server is ready, then
+    for each request `run` and `before_send`, and for each upgrade `has_upgrade` and `upgrade`.
+    """
+
+    async def init(self, info: Info) -> None:
+        """Prepare, once, before the server is ready. An exception ends ``serve()``."""
+
+    @asynccontextmanager
+    async def lifespan(self, info: Info) -> AsyncIterator[None]:
+        """Hold resources: entered before the server is ready, left after the drain."""
+        yield
+
+    async def run(self, conn: Conn) -> Conn:
+        """Handle one request."""
+        return conn
+
+    async def before_send(self, conn: Conn) -> Conn:
+        """Touch up a response; called in reverse order of the handlers, halted or not."""
+        return conn
+
+    def has_upgrade(self, upgrade: Upgrade) -> bool:
+        """Say whether this handler takes the upgraded transport; the first that does gets it."""
+        return False
+
+    async def upgrade(self, upgrade: Upgrade) -> None:
+        """Talk over the upgraded transport; it is closed afterwards."""
+
+    @property
+    def name(self) -> str:
+        """What logs call this handler."""
+        return type(self).__name__
+
+    def overrides(self, hook: str) -> bool:
+        """Whether it has a hook of its own; those that it has not cost nothing per request."""
+        return hook in vars(self) or getattr(type(self), hook) is not getattr(Handler, hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+@final
+class _Function(Handler):
+    """A callable as a handler."""
+
+    def __init__(self, fn: Callable[[Conn], Awaitable[Conn]]) -> None:
+        # An instance attribute, so that a request costs no frame more than the function's own.
+        self.run = fn  # type: ignore[method-assign, assignment]  # any awaitable will do
+
+    @property
+    def name(self) -> str:
+        return _name_of(self.run)
+
+
+@final
+class _Answer(Handler):
+    """A constant body: answers everything with it."""
+
+    def __init__(self, body: str | bytes) -> None:
+        self._body = body
+
+    async def run(self, conn: Conn) -> Conn:
+        return conn.ok(self._body)
+
+
+@final
+class _SetStatus(Handler):
+    """A constant status; does not halt."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    async def run(self, conn: Conn) -> Conn:
+        return conn.with_status(self._status)
+
+
+@final
+class Init(Handler):
+    """Runs an async function once before the server is ready.
+
+    Args:
+      fn: Called with the `Info`; its result is ignored.
+    """
+
+    def __init__(self, fn: Callable[[Info], Awaitable[object]]) -> None:
+        self._fn = fn
+
+    async def init(self, info: Info) -> None:
+        """Call the function."""
+        await self._fn(info)
+
+    @property
+    def name(self) -> str:
+        """Init and the function's name."""
+        return f"Init({_name_of(self._fn)})"
+
+
+@final
+class Lifespan(Handler):
+    """Holds a resource while the server serves.
+
+    Args:
+      fn: Called with the `Info`, returns an async context manager, such as a function under
+        `contextlib.asynccontextmanager`. It is entered before the server is ready, and left when
+        the last request has ended, within ``cleanup_timeout``.
+    """
+
+    def __init__(self, fn: Callable[[Info], AbstractAsyncContextManager[object]]) -> None:
+        self._fn = fn
+
+    @asynccontextmanager
+    async def lifespan(self, info: Info) -> AsyncIterator[None]:
+        """Enter and leave the context manager."""
+        async with self._fn(info):
+            yield
+
+    @property
+    def name(self) -> str:
+        """Lifespan and the function's name."""
+        return f"Lifespan({_name_of(self._fn)})"
+
+
+@final
+class State(Handler):
+    """Gives every conn the same value, found again by ``conn.state(type(value))``."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    async def run(self, conn: Conn) -> Conn:
+        """Insert the value."""
+        return conn.with_state(self._value)
+
+    @property
+    def name(self) -> str:
+        """State and the value's type."""
+        return f"State({type(self._value).__name__})"
+
+
+@final
+class Sequence(Handler):
+    """Handlers in a row: left to right until one halts, then ``before_send`` right to left.
+
+    It holds no sequence itself: a nested one is the same as its handlers in its place.
+    """
+
+    def __init__(self, handlers: Iterable[Handler]) -> None:
+        self.handlers = tuple(leaf for handler in handlers for leaf in leaves(handler))
+        self._running = [each for each in self.handlers if each.overrides("run")]
+        self._finishing = [
+            each for each in reversed(self.handlers) if each.overrides("before_send")
+        ]
+
+    async def run(self, conn: Conn) -> Conn:
+        """Run each handler until one halts."""
+        for handler in self._running:
+            await run_handler(handler, conn)
+            if conn.is_halted:
+                break
+        return conn
+
+    async def before_send(self, conn: Conn) -> Conn:
+        """Run each handler's ``before_send`` in reverse."""
+        for handler in self._finishing:
+            _check(handler, conn, await handler.before_send(conn))
+        return conn
+
+    def has_upgrade(self, upgrade: Upgrade) -> bool:
+        """Whether any handler takes the upgrade."""
+        return any(handler.has_upgrade(upgrade) for handler in self.handlers)
+
+    async def upgrade(self, upgrade: Upgrade) -> None:
+        """Give the upgrade to the first handler that takes it."""
+        for handler in self.handlers:
+            if handler.has_upgrade(upgrade):
+                await handler.upgrade(upgrade)
+                return
+
+    @property
+    def name(self) -> str:
+        """The names of the handlers."""
+        return f"({', '.join(handler.name for handler in self.handlers)})"
+
+
+def as_handler(value: HandlerLike) -> Handler:
+    """Return the handler that a value stands for.
+
+    Raises:
+      TypeError: It stands for none; for a plain sync function the message tells the way out.
+    """
+    match value:
+        case Handler():
+            return value
+        case str() | bytes():
+            return _Answer(value)
+        case Status():
+            return _SetStatus(value)
+        case None:
+            return Sequence(())
+        case tuple() | list():
+            return Sequence(as_handler(each) for each in value)
+    if isinstance(value, type) and issubclass(value, Handler):
+        raise TypeError(
+            f"{value.__name__} is a class; a handler is an instance: {value.__name__}()"
+        )
+    if not callable(value):
+        raise TypeError(f"{value!r} is no handler: it cannot be called with a conn")
+    if (
+        inspect.isfunction(value)
+        and not inspect.iscoroutinefunction(value)
+        and value.__name__ != "<lambda>"
+        and not hasattr(value, "__wrapped__")
+    ):
+        raise TypeError(
+            f"{_name_of(value)} is a plain function; write 'async def', or wrap it as "
+            f"sync_handler({value.__name__}) to run it in a worker thread"
+        )
+    return _Function(cast("Callable[[Conn], Awaitable[Conn]]", value))
+
+
+def leaves(handler: Handler) -> tuple[Handler, ...]:
+    """Return the handlers of a sequence, or the handler alone."""
+    return handler.handlers if isinstance(handler, Sequence) else (handler,)
+
+
+async def run_handler(handler: Handler, conn: Conn) -> Conn:
+    """Run one handler and hold it to the contract.
+
+    Raises:
+      TypeError: Its result was not awaitable, or not the conn.
+    """
+    result = handler.run(conn)
+    try:
+        returned = await result
+    except TypeError as error:
+        # A coroutine's own TypeError passes; only a result that cannot be awaited is translated.
+        if hasattr(result, "__await__"):
+            raise
+        raise TypeError(
+            f"handler {handler.name} returned {type(result).__name__}, which is not awaitable"
+        ) from error
+    return _check(handler, conn, returned)
+
+
+def _check(handler: Handler, conn: Conn, returned: object) -> Conn:
+    if returned is not conn:
+        raise TypeError(
+            f"handler {handler.name} returned {type(returned).__name__} instead of its conn"
+        )
+    return conn
+
+
+def _name_of(fn: object) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

@@ -1,0 +1,111 @@
+"""What handlers learn before serving begins, and what they may prepare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..http import HttpConfig, TypeMap
+    from ..swansong import Swansong
+    from ..transport import Listener
+
+__all__ = ["Info", "ServerSettings", "Starter"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class ServerSettings(Protocol):
+    """The part of `trillium_trio.Config` that handlers may read.
+
+    A protocol, because the assembled configuration belongs to a higher layer.
+    """
+
+    @property
+    def http(self) -> HttpConfig:
+        """Limits and timeouts of HTTP."""
+
+    @property
+    def drain_delay(self) -> float:
+        """Seconds that the server keeps accepting after the stop."""
+
+    @property
+    def drain_timeout(self) -> float | None:
+        """Seconds that a drain waits for guards; None: for ever."""
+
+    @property
+    def cleanup_timeout(self) -> float:
+        """Seconds that clean-up may take."""
+
+
+class Starter(Protocol):
+    """Starts tasks in the server's nurseries; the server is one."""
+
+    def start_background(
+        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        """Start guarded work, which a drain waits for."""
+
+    def start_service(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        """Start unguarded work, which is cancelled once the connections are gone."""
+
+
+@final
+class Info:
+    """The server as its handlers see it in `Handler.init` and `Handler.lifespan`.
+
+    Attributes:
+      config: The server's `trillium_trio.Config`.
+      swansong: The server's own node; the one that each conn shows as well.
+      listeners: What was bound, in the order of the configuration.
+    """
+
+    __slots__ = ("_shared", "_starter", "config", "listeners", "swansong")
+
+    def __init__(
+        self,
+        *,
+        config: ServerSettings,
+        swansong: Swansong,
+        listeners: tuple[Listener, ...],
+        shared: TypeMap,
+        starter: Starter,
+    ) -> None:
+        self.config = config
+        self.swansong = swansong
+        self.listeners = listeners
+        self._shared = shared
+        self._starter = starter
+
+    def insert_shared_state(self, value: T) -> T | None:
+        """Put a value where every conn's ``shared_state(type(value))`` finds it.
+
+        Returns:
+          The value of the same type that was there before.
+        """
+        return self._shared.insert(value)
+
+    def shared_state(self, type_: type[T]) -> T | None:
+        """Return the shared value of this very type, or None."""
+        return self._shared.get(type_)
+
+    def start_soon(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
+        """Start guarded background work: a drain waits for it.
+
+        Called before the server is ready, the work starts when it is. An exception that leaves it
+        ends the server with that exception.
+        """
+        self._starter.start_background(fn, args)
+
+    def start_service(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
+        """Start an unguarded service: cancelled once the connections are gone, before clean-up.
+
+        Called before the server is ready, it starts when it is. An exception that leaves it ends
+        the server with that exception.
+        """
+        self._starter.start_service(fn, args)
+
+    def __repr__(self) -> str:
+        return f"<Info {', '.join(listener.name for listener in self.listeners)}>"

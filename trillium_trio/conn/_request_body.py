@@ -1,0 +1,161 @@
+"""The request body, as a handler reads it."""
+
+from __future__ import annotations
+
+import json
+from email.message import Message
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+from ..exceptions import BadRequest, ContentTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ..http import Headers
+
+__all__ = ["RequestBody", "RequestSource"]
+
+
+class RequestSource(Protocol):
+    """Where the bytes of one request body come from; the connection makes it."""
+
+    @property
+    def length(self) -> int | None:
+        """The declared length in bytes, or None for a chunked body."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte has been handed out."""
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer fields, once complete."""
+
+    async def receive(self) -> bytes:
+        """Return the next piece of the decoded body, or ``b""`` at its end."""
+
+
+@final
+class RequestBody:
+    """The body of one request: read it whole, as text or JSON, or iterate over its pieces.
+
+    The first read sends ``100 Continue`` if the client waits for it (RFC 9110, 10.1.1). A body can
+    be read once; what was read is not kept here. Not reading it is fine: a small rest is discarded
+    behind the response, a large one closes the connection.
+
+    Args:
+      source: Where the bytes come from.
+      max_bytes: The default limit, from `HttpConfig.max_body_bytes`.
+      content_type: The Content-Type field, for the charset of `text`.
+    """
+
+    __slots__ = ("_content_type", "_kept", "_max_bytes", "_received", "_source")
+
+    def __init__(self, source: RequestSource, *, max_bytes: int, content_type: str | None) -> None:
+        self._source = source
+        self._max_bytes = max_bytes
+        self._content_type = content_type
+        self._received = 0
+        self._kept: list[bytes] = []
+
+    @property
+    def length(self) -> int | None:
+        """The declared length in bytes, or None for a chunked body."""
+        return self._source.length
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte has been read."""
+        return self._source.is_complete
+
+    async def read(self, max_bytes: int | None = None) -> bytes:
+        """Read the rest of the body into memory.
+
+        Args:
+          max_bytes: Refuse bodies longer than this. Default: `HttpConfig.max_body_bytes`.
+
+        Raises:
+          ContentTooLarge: The limit was passed. Answerable (413); the connection closes after the
+            response.
+          BadRequest: The body's framing is malformed. Answerable (400); then closes.
+          RequestTimeout: The client stalled. Answerable (408); then closes.
+          ClientDisconnected: The peer closed first. Not answerable.
+
+        Cancellation:
+          Bytes already read are kept; a later call continues.
+        """
+        limit = self._max_bytes if max_bytes is None else max_bytes
+        self._refuse_declared(limit)
+        while piece := await self._receive(limit):
+            self._kept.append(piece)
+        whole = b"".join(self._kept)
+        self._kept.clear()
+        return whole
+
+    async def text(self, max_bytes: int | None = None) -> str:
+        """Read the rest of the body as text, in the request's charset or else UTF-8.
+
+        Raises:
+          BadRequest: The charset is unknown, or not that of the bytes. Answerable (400).
+          Exception: Whatever `read` raises.
+
+        Cancellation:
+          As `read`.
+        """
+        message = Message()
+        message["content-type"] = self._content_type or ""
+        charset = message.get_content_charset("utf-8")
+        data = await self.read(max_bytes)
+        try:
+            return data.decode(charset)
+        except (UnicodeDecodeError, LookupError) as error:
+            raise BadRequest(f"the body is not {charset} text") from error
+
+    async def json(self, max_bytes: int | None = None) -> Any:  # Any: what JSON holds is open
+        """Read the rest of the body as JSON (RFC 8259).
+
+        Raises:
+          BadRequest: It is not JSON. Answerable (400).
+          Exception: Whatever `read` raises.
+
+        Cancellation:
+          As `read`.
+        """
+        data = await self.read(max_bytes)
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BadRequest("the body is not JSON") from error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the pieces as they arrive, up to `HttpConfig.max_body_bytes` in all.
+
+        Raises:
+          Exception: Whatever `read` raises.
+
+        Cancellation:
+          No byte is lost; a new iteration continues.
+        """
+        self._refuse_declared(self._max_bytes)
+        for piece in self._kept:
+            yield piece
+        self._kept.clear()
+        while piece := await self._receive(self._max_bytes):
+            yield piece
+
+    def _refuse_declared(self, limit: int) -> None:
+        length = self._source.length
+        # Early, so that no 100 Continue invites what would be refused.
+        if length is not None and length > limit:
+            raise ContentTooLarge(f"the body declares {length} bytes; the limit is {limit}")
+
+    async def _receive(self, limit: int) -> bytes:
+        piece = await self._source.receive()
+        self._received += len(piece)
+        if self._received > limit:
+            raise ContentTooLarge(f"the body passed the limit of {limit} bytes")
+        return piece
+
+    def __repr__(self) -> str:
+        length = "chunked" if self.length is None else f"{self.length} bytes"
+        return f"<RequestBody {length}, {self._received} received>"

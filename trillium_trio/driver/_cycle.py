@@ -1,0 +1,262 @@
+"""One request and its response: run, finalize, send, after_send."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from ..codec import (
+    LAST_CHUNK,
+    BodyFraming,
+    connection_options,
+    render_chunk,
+    render_head,
+    response_framing,
+)
+from ..conn import Conn, Upgrade, run_handler
+from ..exceptions import ClientDisconnected, MisuseError
+from ..http import Body, reason_phrase
+from ._errors import BodyLengthError, judge
+from ._inbound import inbound_body
+from ._outbound import open_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
+    from ..http import RequestHead
+    from ._http1 import Http1Connection
+
+__all__ = ["Cycle", "Phase"]
+
+# Up to this size a body is joined to its head: copying costs less than a second system call.
+_JOIN_BYTES = 65_536
+
+
+class Phase(enum.Enum):
+    """Where a connection is; `Http1Connection` draws how they follow one another."""
+
+    IDLE = "idle"
+    HEAD = "reading a head"
+    HANDLER = "in the handler"
+    SENDING = "sending a response"
+    SENT = "after a response"
+    UPGRADED = "upgraded"
+    ENDING = "closing"
+
+
+@final
+class Cycle:
+    """One request through its handler and back.
+
+    Attributes:
+      head: The request.
+      conn: What the handler works on.
+      is_answered: The handler and its ``before_send`` are through; `respond` may be called.
+    """
+
+    __slots__ = ("_connection", "_cuts_by_reset", "_inbound", "conn", "head", "is_answered")
+
+    def __init__(self, connection: Http1Connection, head: RequestHead, start_time: float) -> None:
+        self._connection = connection
+        self.head = head
+        self._inbound = inbound_body(connection.wire, head, connection.service.http)
+        self.conn = Conn(connection, head, self._inbound, start_time)
+        self.is_answered = False
+        # Whether nothing but a reset would tell the peer that the response is not complete.
+        self._cuts_by_reset = False
+
+    async def run(self) -> bool:
+        """Handle the request and respond; return whether another may follow.
+
+        Cancellation:
+          The handler is cancelled, or the response breaks off. See `sever` and `finish`.
+        """
+        connection = self._connection
+        connection.phase = Phase.HANDLER
+        service, conn = connection.service, self.conn
+        try:
+            await run_handler(service.handler, conn)
+        except Exception as error:  # goes through the error table
+            if not self._answer_with(error):
+                await self.finish()
+                return False
+        if service.before_send is not None:
+            try:
+                await service.before_send(conn)
+            except Exception as error:  # goes through the error table
+                if not self._answer_with(error):
+                    await self.finish()
+                    return False
+        self.is_answered = True
+        if connection.cut_reason is not None:
+            # The handler swallowed its cancellation: leave the scope, which stays cancelled, here;
+            # the connection sends the response outside it.
+            await trio.lowlevel.checkpoint()
+        return await self.respond()
+
+    async def respond(self) -> bool:
+        """Send the response; return whether another request may follow.
+
+        Cancellation:
+          The response breaks off. See `sever` and `finish`.
+        """
+        connection = self._connection
+        keep = False
+        try:
+            keep = await self._send()
+        except ClientDisconnected as error:
+            connection.log(error)
+        except Exception as error:  # goes through the error table
+            if connection.phase is Phase.HANDLER:
+                # Nothing is sent yet: it could not be opened or rendered.
+                keep = self._answer_with(error) and await self._send_answer()
+            else:
+                connection.log(error)
+                self.sever()
+        await self.finish()
+        return keep and await self._inbound.discard()
+
+    async def finish(self) -> None:
+        """Run what waits for the response to be sent, then release the guard.
+
+        Cancellation:
+          A function that was running is not run again; a later call runs those behind it.
+        """
+        connection = self._connection
+        connection.phase = Phase.SENT
+        for fn in self.conn.take_after_send():
+            try:
+                await fn(self.conn)
+            except Exception as error:  # the response is out: nothing to answer
+                connection.log(error)
+        connection.release()
+
+    def sever(self) -> None:
+        """Make sure that the peer sees an incomplete response as such, if one is under way."""
+        if self._cuts_by_reset:
+            self._connection.transport.abort()
+
+    def _answer_with(self, error: BaseException) -> bool:
+        """Turn an exception into a response; return False if there is nobody to answer."""
+        self._connection.log(error)
+        status = judge(error).status
+        if status is None:
+            return False
+        self.conn.reset_response(status, f"{reason_phrase(status)}\n")
+        return True
+
+    async def _send_answer(self) -> bool:
+        try:
+            return await self._send()
+        except ClientDisconnected as error:
+            self._connection.log(error)
+            return False
+
+    async def _send(self) -> bool:
+        connection, conn = self._connection, self.conn
+        if conn.is_upgrade:
+            return await self._upgrade()
+        body = conn.raw_body
+        data: bytes | None
+        if type(body) is bytes:
+            data, is_text = body, False
+        elif type(body) is str:
+            data, is_text = body.encode(), True
+        else:
+            whole = Body.of(body)
+            data, is_text = whole.data, whole.is_text
+        if data is not None:
+            payload, framing, close = self._render(len(data), is_text=is_text)
+            connection.phase = Phase.SENDING
+            if framing is BodyFraming.NONE:
+                await connection.wire.send(payload)
+            elif len(data) <= _JOIN_BYTES:
+                await connection.wire.send(payload + data)
+            else:
+                await connection.wire.send(payload)
+                await connection.wire.send(data)
+            return not close
+        async with open_body(whole) as (length, pieces):
+            payload, framing, close = self._render(length, is_text=False)
+            connection.phase = Phase.SENDING
+            self._cuts_by_reset = framing is BodyFraming.CLOSE
+            await connection.wire.send(payload)
+            if framing is not BodyFraming.NONE:
+                await self._stream(pieces, framing, length)
+            self._cuts_by_reset = False
+        return not close
+
+    def _render(self, length: int | None, *, is_text: bool) -> tuple[bytes, BodyFraming, bool]:
+        """Decide framing and persistence (RFC 9112, 6.3 and 9.3) and render the head."""
+        service, conn, head = self._connection.service, self.conn, self.head
+        status = conn.status
+        if status is None:
+            status = 404 if conn.raw_body is None else 200
+        framing = response_framing(
+            method=head.method, status=status, version=head.version, length=length
+        )
+        close = (
+            not head.keep_alive
+            or not service.swansong.is_running
+            or framing is BodyFraming.CLOSE
+            or not self._inbound.is_discardable()
+        )
+        headers = conn.raw_headers
+        if is_text and (headers is None or "content-type" not in headers):
+            headers = conn.response_headers
+            headers.set("content-type", "text/plain; charset=utf-8")
+        if not close and headers is not None and "connection" in headers:
+            close = "close" in connection_options(headers.get_all("connection"))
+        payload = render_head(
+            status,
+            headers,
+            date_line=service.date_line(),
+            server_line=service.server_line,
+            framing=framing,
+            length=length,
+            close=close,
+            version=head.version,
+            method=head.method,
+        )
+        return payload, framing, close
+
+    async def _stream(
+        self, pieces: AsyncIterable[bytes], framing: BodyFraming, length: int | None
+    ) -> None:
+        send = self._connection.wire.send
+        sent = 0
+        async for piece in pieces:
+            sent += len(piece)
+            if framing is BodyFraming.CHUNKED:
+                if piece:  # an empty chunk would end the body
+                    await send(render_chunk(piece))
+            elif length is not None and sent > length:
+                raise BodyLengthError(sent, length)
+            else:
+                await send(piece)
+        if framing is BodyFraming.CHUNKED:
+            await send(LAST_CHUNK)
+        elif length is not None and sent < length:
+            raise BodyLengthError(sent, length)
+
+    async def _upgrade(self) -> bool:
+        """Hand the transport over (RFC 9110, 7.8); nothing of HTTP follows."""
+        connection, conn, handler = self._connection, self.conn, self._connection.service.handler
+        if not await self._inbound.discard():
+            raise MisuseError("an upgrade needs its request's body to be read first")
+        wire = connection.wire
+        upgrade = Upgrade(conn, transport=connection.transport, leftover=wire.buffer)
+        if not handler.has_upgrade(upgrade):
+            raise MisuseError("no handler takes the upgrade: has_upgrade() is False of each")
+        payload, _, _ = self._render(None, is_text=False)
+        connection.phase = Phase.SENDING
+        await wire.send(payload)
+        connection.phase = Phase.UPGRADED
+        wire.buffer = b""
+        await handler.upgrade(upgrade)
+        return False
+
+    def __repr__(self) -> str:
+        return f"<Cycle {self.head} {self._connection.phase.value}>"

@@ -1,0 +1,407 @@
+"""One HTTP/1 connection: the keep-alive loop, in one task."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from ..codec import is_head_started, read_head, render_error
+from ..exceptions import ClientDisconnected, HttpError, RequestTimeout, ServiceUnavailable
+from ..transport import Woken, close_politely
+from ._cycle import Cycle, Phase
+from ._errors import find_exit, judge, logger, split_cancelled
+from ._wire import Wake, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from ..conn import Info
+    from ..http import RequestHead
+    from ..swansong import Guard, Swansong
+    from ..transport import Listener, Transport
+    from ._service import Service
+
+__all__ = ["Http1Connection"]
+
+# A straggler's 503 is small and fits any send buffer; who does not take it in a second never will.
+_LAST_WORDS_SECONDS = 1.0
+# Another instance, or this one restarted, is usually there at once.
+_RETRY_AFTER_SECONDS = 1
+
+
+@final
+class Http1Connection:
+    """Serves one transport until it ends, one request after another, all in one task.
+
+    .. code-block:: text
+
+                          +------------- keep-alive -------------+
+                          v                                      |
+        accepted --->  IDLE --> HEAD --> HANDLER --> SENDING --> SENT
+                        |        |          |          |  |       |
+              timeout,  |  408,  |          | upgrade  |  | cut   | close
+              end, stop |  4xx   |          v          |  |       v
+                        |        |       UPGRADED      |  |       |
+                        v        v          v          v  v       v
+                      closed  ENDING     ENDING  aborted  closed  ENDING  (the polite close)
+
+    A guard is held from the first byte of a head to the end of SENT. The stop never cancels a
+    connection: `notice` wakes one that is IDLE, and every other looks at the stop when it gets
+    there. Only `cut`, at the deadline of a drain, cancels, and what becomes of the request is then
+    decided outside the cancelled scope, from `cut_reason`.
+
+    Args:
+      service: What all connections of the server share.
+      transport: Owned from here on: closed by this connection, in the task that runs it.
+    """
+
+    __slots__ = (
+        "_guard",
+        "_scope",
+        "_task",
+        "cut_reason",
+        "cycle",
+        "idle_since",
+        "phase",
+        "service",
+        "transport",
+        "wire",
+    )
+
+    def __init__(self, service: Service, transport: Transport) -> None:
+        self.service = service
+        self.transport = transport
+        self.wire = Wire(transport, service.watchdog, service.http)
+        self.phase = Phase.IDLE
+        self.idle_since = trio.current_time()
+        self.cut_reason: str | None = None
+        self.cycle: Cycle | None = None
+        self._guard: Guard | None = None
+        self._scope = trio.CancelScope()
+        self._task: trio.lowlevel.Task | None = None
+        service.connections.add(self)
+
+    async def run(self) -> None:
+        """Serve the transport until it ends, and close it.
+
+        Whatever happens on it stays here, but KeyboardInterrupt and SystemExit, which end the
+        server.
+
+        Cancellation:
+          The handler is cancelled, the transport closed, nothing more is sent.
+        """
+        self._task = trio.lowlevel.current_task()
+        try:
+            failure: BaseException | None = None
+            try:
+                with self._scope:
+                    await self._serve()
+            except BaseException as error:  # the boundary around a connection
+                failure = self._contain(error)
+            if self.cut_reason is not None:
+                failure = await self._part(failure)
+            if failure is not None:
+                raise failure
+        finally:
+            self.service.watchdog.forget(self.wire)
+            self.release()
+            # Does nothing after a proper close.
+            self.transport.abort()
+            self.service.connections.discard(self)
+            if not self.service.connections:
+                self.service.on_idle()
+
+    def notice(self) -> None:
+        """Tell the connection that it should end: effective at once if it is idle."""
+        if self.phase is Phase.IDLE:
+            self.transport.wake(Wake.NOTICE)
+
+    def cut(self, reason: str) -> None:
+        """End the connection now; a request in progress is answered 503 if that is still possible.
+
+        A connection that is only closing is left to it.
+        """
+        if self.cut_reason is None and self.phase is not Phase.ENDING:
+            self.cut_reason = reason
+            self._scope.cancel(reason=reason)
+
+    def release(self) -> None:
+        """Release the guard of the current request, if there is one."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.release()
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        wire, service = self.wire, self.service
+        if self.transport.is_secure and not await self._shake_hands():
+            return
+        while True:
+            if not wire.buffer and not await self._wait_for_bytes():
+                break
+            start = trio.current_time()
+            try:
+                parsed = read_head(wire.buffer, service.head_limits)
+                if parsed is None:
+                    parsed = await self._rest_of_head()
+                    if parsed is None:
+                        break
+            except HttpError as error:
+                await self._refuse(error)
+                break
+            head, used = parsed
+            wire.buffer = wire.buffer[used:]
+            guard = self._guard
+            if guard is None:
+                self._guard = service.swansong.guard(head).adopt(self._task)
+            else:
+                guard.label = head
+            self.cycle = cycle = Cycle(self, head, start)
+            if not await cycle.run():
+                break
+            self.cycle = None
+            self.idle_since = trio.current_time()
+        if self.phase is Phase.IDLE:
+            # Nothing was sent that an unread byte could destroy, and nothing is unread.
+            await self.transport.aclose()
+        else:
+            await self._close_politely()
+
+    async def _wait_for_bytes(self) -> bool:
+        """Wait for the next request, as long as there may be one; return whether a byte came."""
+        wire, service = self.wire, self.service
+        self.phase = Phase.IDLE
+        while True:
+            deadline = self.idle_since + service.http.idle_timeout
+            if service.is_draining:
+                if self.transport.wake_reason is not None:
+                    self.transport.clear_wake()
+                wire.look()
+                if wire.buffer:
+                    return True
+                told, grace = service.drain_time, service.keepalive_grace
+                if wire.is_eof or wire.is_gone or told - self.idle_since >= grace:
+                    return False
+                deadline = min(deadline, max(told, self.idle_since) + grace)
+            try:
+                data = await wire.receive(deadline)
+            except ClientDisconnected:
+                return False
+            except Woken as woken:
+                if woken.reason is Wake.TIMEOUT:
+                    return False
+                continue  # the notice: look again
+            wire.buffer += data
+            return bool(data)
+
+    async def _rest_of_head(self) -> tuple[RequestHead, int] | None:
+        """Read on until the head is complete; None if the peer leaves before.
+
+        Raises:
+          HttpError: The head is malformed, too large, or late.
+        """
+        wire, service = self.wire, self.service
+        deadline: float | None = None
+        while True:
+            if deadline is None:
+                # A lone empty line in front of a request is no request yet (RFC 9112, 2.2).
+                if not is_head_started(wire.buffer):
+                    if not await self._wait_for_bytes():
+                        return None
+                else:
+                    deadline = trio.current_time() + service.http.head_timeout
+                    self._guard = service.swansong.guard("a request head").adopt(self._task)
+                    self.phase = Phase.HEAD
+            else:
+                try:
+                    data = await wire.receive(deadline)
+                except Woken:
+                    raise RequestTimeout(
+                        f"{len(wire.buffer)} bytes of a head in {service.http.head_timeout:g} s"
+                    ) from None
+                except ClientDisconnected:
+                    return None
+                if not data:
+                    return None
+                wire.buffer += data
+            parsed = read_head(wire.buffer, service.head_limits)
+            if parsed is not None:
+                return parsed
+
+    async def _shake_hands(self) -> bool:
+        self.phase = Phase.HEAD
+        with trio.move_on_after(self.service.http.handshake_timeout):
+            try:
+                await self.transport.handshake()
+            except ClientDisconnected as error:
+                logger.info("%s: no TLS: %s", self.transport.peer, error)
+                return False
+            self.phase = Phase.IDLE
+            self.idle_since = trio.current_time()
+            return True
+        logger.info("%s: no TLS handshake in time", self.transport.peer)
+        return False
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    async def _refuse(self, error: HttpError) -> None:
+        """Answer a head that no handler will see."""
+        logger.info("%s: %s", self.transport.peer, error)
+        self.phase = Phase.SENDING
+        try:
+            await self.wire.send(self._error_response(error.status))
+        except ClientDisconnected:
+            pass
+        self.phase = Phase.SENT
+
+    def _error_response(self, status: int, *, retry_after: int | None = None) -> bytes:
+        service = self.service
+        return render_error(
+            status,
+            date_line=service.date_line(),
+            server_line=service.server_line,
+            retry_after=retry_after,
+        )
+
+    async def _close_politely(self) -> None:
+        """Close so that the peer can still read the last response (RFC 9112, 9.6)."""
+        self.phase = Phase.ENDING
+        self.release()
+        service = self.service
+        if self.transport.wake_reason is not None:
+            self.transport.clear_wake()
+        service.watchdog.arm(self.wire, trio.current_time() + service.http.linger_timeout)
+        await close_politely(self.transport)
+
+    async def _part(self, failure: BaseException | None) -> BaseException | None:
+        """Answer a request that was cut, within a second, outside the cancelled scope."""
+        phase, cycle = self.phase, self.cycle
+        with trio.move_on_after(_LAST_WORDS_SECONDS, shield=True):
+            if self.transport.wake_reason is not None:
+                self.transport.clear_wake()
+            try:
+                if phase is Phase.HEAD or (cycle is not None and phase is Phase.HANDLER):
+                    await self._last_words(cycle)
+                elif cycle is not None:
+                    cycle.sever()
+                    await cycle.finish()
+                    await self.transport.aclose()
+            except ClientDisconnected:
+                pass
+            except BaseException as error:  # the boundary around a connection
+                failure = self._contain(error) or failure
+        return failure
+
+    async def _last_words(self, cycle: Cycle | None) -> None:
+        if cycle is not None and cycle.is_answered:
+            # It swallowed the cancellation and finished: its answer is as good as any.
+            await cycle.respond()
+        else:
+            error = ServiceUnavailable("shutting down")
+            logger.info("%s: %s: %s", self.transport.peer, self.label, error)
+            self.phase = Phase.SENDING
+            await self.wire.send(
+                self._error_response(error.status, retry_after=_RETRY_AFTER_SECONDS)
+            )
+            if cycle is not None:
+                await cycle.finish()
+        await self._close_politely()
+
+    def _contain(self, error: BaseException) -> BaseException | None:
+        """Log what left the connection's code; return what must leave its task: Cancelled."""
+        cancelled, rest = split_cancelled(error)
+        if rest is not None:
+            final_word = find_exit(rest)
+            if final_word is not None:
+                self.service.on_exit(final_word)
+            else:
+                self.log(rest)
+        return cancelled
+
+    def log(self, error: BaseException) -> None:
+        """Log an exception as the table says, with request and peer."""
+        verdict = judge(error)
+        if logger.isEnabledFor(verdict.level):
+            logger.log(
+                verdict.level,
+                "%s: %s: %s: %s",
+                self.transport.peer,
+                self.label,
+                type(error).__name__,
+                error,
+                exc_info=error if verdict.has_traceback else None,
+            )
+
+    @property
+    def label(self) -> str:
+        """What logs call the work in progress."""
+        return self.phase.value if self.cycle is None else str(self.cycle.head)
+
+    # -- what a conn asks of its connection: `Link` ------------------------------------------------
+
+    @property
+    def info(self) -> Info:
+        """See `Link`."""
+        return self.service.info
+
+    @property
+    def swansong(self) -> Swansong:
+        """See `Link`."""
+        return self.service.swansong
+
+    @property
+    def listener(self) -> Listener:
+        """See `Link`."""
+        return self.transport.listener
+
+    @property
+    def peer_ip(self) -> str | None:
+        """See `Link`."""
+        return self.transport.peer_ip
+
+    @property
+    def is_secure(self) -> bool:
+        """See `Link`."""
+        return self.transport.is_secure
+
+    @property
+    def max_body_bytes(self) -> int:
+        """See `Link`."""
+        return self.service.http.max_body_bytes
+
+    async def is_disconnected(self, *, eof: bool) -> bool:
+        """See `Link`."""
+        await trio.lowlevel.checkpoint()
+        self.wire.look()
+        return self.wire.is_gone or (eof and self.wire.is_eof)
+
+    @asynccontextmanager
+    async def cancel_on_disconnect(self, *, eof: bool) -> AsyncIterator[trio.CancelScope]:
+        """See `Link`."""
+        error: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(_watch, self.wire, scope, eof)
+                try:
+                    yield scope
+                except Exception as caught:  # raised below, bare: no group
+                    error = caught
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            raise error
+
+    def start_background(
+        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        """See `Link`."""
+        self.service.starter.start_background(fn, args)
+
+    def __repr__(self) -> str:
+        return f"<Http1Connection {self.transport.peer} {self.phase.value}>"
+
+
+async def _watch(wire: Wire, scope: trio.CancelScope, eof: bool) -> None:
+    await wire.watch(scope, eof=eof)

@@ -1,0 +1,182 @@
+"""The request body of one cycle, pulled from the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, final
+
+import trio
+
+from ..codec import ChunkedReader, LengthReader, render_continue
+from ..exceptions import ClientDisconnected, HttpError, RequestTimeout
+from ..http import Headers
+from ..transport import Woken
+from ._wire import allowance
+
+if TYPE_CHECKING:
+    from ..http import HttpConfig, RequestHead
+    from ._wire import Wire
+
+__all__ = ["EMPTY", "Inbound", "inbound_body"]
+
+# An unread rest up to this size is read and dropped to keep the connection; for more, a new
+# connection is cheaper.
+_DISCARD_BYTES = 65_536
+
+
+@final
+class _Empty:
+    """The body of a request that has none."""
+
+    __slots__ = ()
+    length = 0
+    is_complete = True
+
+    @property
+    def trailers(self) -> Headers:
+        return Headers()
+
+    async def receive(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    def is_discardable(self) -> bool:
+        return True
+
+    async def discard(self) -> bool:
+        return True
+
+
+EMPTY = _Empty()
+
+
+@final
+class InboundBody:
+    """Reads one body off the wire, through the codec's reader, as the handler asks for it.
+
+    Attributes:
+      length: The declared length, or None when chunked.
+      is_broken: The framing is bad or the peer is late or gone: nothing behind it can be read.
+    """
+
+    __slots__ = (
+        "_config",
+        "_invites",
+        "_reader",
+        "_received",
+        "_waited",
+        "_wire",
+        "is_broken",
+        "length",
+    )
+
+    def __init__(self, wire: Wire, head: RequestHead, config: HttpConfig) -> None:
+        self.length = head.content_length
+        self.is_broken = False
+        self._wire = wire
+        self._config = config
+        self._invites = head.expects_continue
+        self._received = 0
+        self._waited = 0.0
+        self._reader: LengthReader | ChunkedReader = (
+            ChunkedReader(max_trailer_bytes=config.max_trailer_bytes)
+            if head.is_chunked
+            else LengthReader(head.content_length or 0)
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole body has been read."""
+        return self._reader.is_complete
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer fields, once complete."""
+        return self._reader.trailers
+
+    async def receive(self) -> bytes:
+        """Return the next piece of the decoded body, or ``b""`` at its end.
+
+        Raises:
+          RequestTimeout: No progress in time. Answerable.
+          BadRequest: The framing is malformed. Answerable.
+          ClientDisconnected: The peer ended or reset the connection first.
+
+        Cancellation:
+          No byte is lost.
+        """
+        reader = self._reader
+        while not reader.is_complete:
+            piece = await self._step()
+            if piece:
+                return piece
+        return b""
+
+    def is_discardable(self) -> bool:
+        """Whether reading on is worth keeping the connection."""
+        if self.is_complete:
+            return True
+        if self.is_broken or self._invites or self.length is None:
+            return False
+        return self.length - self._received <= _DISCARD_BYTES
+
+    async def discard(self) -> bool:
+        """Read and drop what is left; return whether the connection can be used again.
+
+        Cancellation:
+          The rest stays unread.
+        """
+        if not self.is_discardable():
+            return False
+        try:
+            while await self.receive():
+                pass
+        except (HttpError, ClientDisconnected):
+            return False
+        return True
+
+    async def _step(self) -> bytes:
+        wire, config = self._wire, self._config
+        if self.is_broken:
+            raise ClientDisconnected("the request body broke off before")
+        if self._invites:
+            self._invites = False
+            # A client that already sends its body does not wait (RFC 9110, 10.1.1).
+            if not wire.buffer:
+                await wire.send(render_continue())
+        start = trio.current_time()
+        wait = allowance(config.body_timeout, config.min_rate, self._received, self._waited)
+        try:
+            data = await wire.receive_more(start + wait)
+        except Woken:
+            self.is_broken = True
+            raise RequestTimeout(
+                f"{wire.transport.peer} sent {self._received} bytes of its body, then stalled"
+            ) from None
+        except ClientDisconnected:
+            self.is_broken = True
+            raise
+        self._waited += trio.current_time() - start
+        if not data:
+            self.is_broken = True
+            raise ClientDisconnected(
+                f"{wire.transport.peer} ended its request after {self._received} bytes of body"
+            )
+        try:
+            piece, wire_rest = self._reader.feed(data)
+        except HttpError:
+            self.is_broken = True
+            raise
+        self._received += len(piece)
+        if wire_rest:
+            wire.buffer = wire_rest + wire.buffer
+        return piece
+
+
+Inbound: TypeAlias = InboundBody | _Empty
+
+
+def inbound_body(wire: Wire, head: RequestHead, config: HttpConfig) -> Inbound:
+    """Return the body that a head announces (RFC 9112, 6.3)."""
+    if head.is_chunked or head.content_length:
+        return InboundBody(wire, head, config)
+    return EMPTY

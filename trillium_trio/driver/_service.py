@@ -1,0 +1,109 @@
+"""What all connections of one server share."""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from typing import TYPE_CHECKING, final
+
+from ..codec import HeadLimits
+from ..conn import Handler, leaves
+from ..http import DateCache
+from ._watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..conn import Info, Starter
+    from ..http import HttpConfig
+    from ..swansong import Swansong
+    from ._http1 import Http1Connection
+
+__all__ = ["Service"]
+
+
+@final
+class Service:
+    """A handler and everything that is needed to serve it over a connection.
+
+    Attributes:
+      connections: Those that are open; each adds and removes itself.
+      drain_time: When the listeners were closed and the connections told, on trio's clock;
+        ``inf`` before.
+      on_exit: Called with the KeyboardInterrupt or SystemExit that a handler raised.
+      on_idle: Called when the last connection has ended.
+    """
+
+    __slots__ = (
+        "before_send",
+        "connections",
+        "dates",
+        "drain_time",
+        "handler",
+        "head_limits",
+        "http",
+        "info",
+        "keepalive_grace",
+        "on_exit",
+        "on_idle",
+        "server_line",
+        "starter",
+        "swansong",
+        "watchdog",
+    )
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        http: HttpConfig,
+        info: Info,
+        swansong: Swansong,
+        starter: Starter,
+        keepalive_grace: float,
+        on_exit: Callable[[BaseException], None],
+        on_idle: Callable[[], None],
+    ) -> None:
+        self.handler = handler
+        # Skipped whole when no handler has anything to do before sending.
+        hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
+        self.before_send = handler.before_send if hooks else None
+        self.http = http
+        self.info = info
+        self.swansong = swansong
+        self.starter = starter
+        self.keepalive_grace = keepalive_grace
+        self.on_exit = on_exit
+        self.on_idle = on_idle
+        self.connections: set[Http1Connection] = set()
+        self.drain_time = inf
+        self.watchdog = Watchdog()
+        self.dates = DateCache()
+        self.server_line = (
+            b"server: " + http.server_header.encode("latin-1") + b"\r\n"
+            if http.server_header
+            else b""
+        )
+        self.head_limits = HeadLimits(
+            max_head_bytes=http.max_head_bytes,
+            max_headers=http.max_headers,
+            max_target_bytes=http.max_target_bytes,
+        )
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether connections should end as soon as they owe nothing."""
+        return self.drain_time != inf
+
+    def date_line(self) -> bytes:
+        """The Date field of a response sent now, from the system's clock."""
+        return self.dates.line(time.time())
+
+    def begin_drain(self, now: float) -> None:
+        """Tell every connection, once, that nothing new is wanted."""
+        self.drain_time = now
+        for connection in self.connections:
+            connection.notice()
+
+    def __repr__(self) -> str:
+        return f"<Service {self.handler.name}, {len(self.connections)} connections>"

@@ -1,0 +1,247 @@
+"""Timed reads and writes of one connection, and what has been read ahead."""
+
+from __future__ import annotations
+
+import enum
+from math import inf
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from ..exceptions import ClientDisconnected
+from ..transport import Woken
+
+if TYPE_CHECKING:
+    from ..http import HttpConfig
+    from ..transport import Transport
+    from ._watchdog import Watchdog, _Entry
+
+__all__ = ["READ_AHEAD_BYTES", "Stalled", "Wake", "Wire"]
+
+# A watcher for disconnects reads at most this far ahead of the handler.
+READ_AHEAD_BYTES = 65_536
+# After this many bytes, or a sixteenth of it in calls, without a real wait the task gives way: a
+# fast peer could otherwise keep the loop to itself for as long as it likes.
+_CREDIT = 256 * 1024
+_CALL_COST = _CREDIT // 16
+
+
+class Wake(enum.Enum):
+    """Why a parked wait was woken."""
+
+    TIMEOUT = "timeout"
+    NOTICE = "notice"  # the stop: look again whether to go on waiting
+
+
+class Stalled(ClientDisconnected):
+    """The peer took no byte of the response in time: as good as gone."""
+
+
+@final
+class Wire:
+    """One connection's transport with its stamps, its read-ahead and its fairness.
+
+    Every wait for the peer goes through here, armed just before it parks and disarmed after it.
+
+    Attributes:
+      transport: The byte stream; closed by the connection, not by the wire.
+      buffer: Bytes received and not yet consumed.
+      is_eof: The peer has sent its last byte. It may still read.
+      is_gone: The connection was reset.
+      deadline, entry: See `Timed`.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_config",
+        "_credit",
+        "_watchdog",
+        "buffer",
+        "deadline",
+        "entry",
+        "is_eof",
+        "is_gone",
+        "transport",
+    )
+
+    def __init__(self, transport: Transport, watchdog: Watchdog, config: HttpConfig) -> None:
+        self.transport = transport
+        self.buffer = b""
+        self.is_eof = False
+        self.is_gone = False
+        self.deadline = inf
+        self.entry: _Entry | None = None
+        self._watchdog = watchdog
+        self._config = config
+        self._credit = _CREDIT
+        # Set while a watcher is the one reader: others wait for what it brings.
+        self._arrived: trio.Event | None = None
+
+    def expire(self) -> None:
+        """Wake the parked wait: its time is up."""
+        self.transport.wake(Wake.TIMEOUT)
+
+    async def receive(self, deadline: float) -> bytes:
+        """Wait for bytes until ``deadline``, on trio's clock.
+
+        Returns:
+          At least one byte, or ``b""`` at the end of input.
+
+        Raises:
+          Woken: The deadline passed, or `Wake.NOTICE` came.
+          ClientDisconnected: The connection was reset.
+
+        Cancellation:
+          No byte is lost.
+        """
+        if self.is_eof:
+            return b""
+        transport = self.transport
+        self._watchdog.arm(self, deadline)
+        try:
+            data = await transport.receive_some()
+        except ClientDisconnected:
+            self.is_gone = True
+            raise
+        finally:
+            self.deadline = inf
+            # It may have been woken and served in one turn; the reason must not hit the next wait.
+            if transport.wake_reason is not None:
+                transport.clear_wake()
+        self._credit = _CREDIT
+        if not data:
+            self.is_eof = True
+        return data
+
+    async def receive_more(self, deadline: float) -> bytes:
+        """Take the buffer, or wait for bytes as `receive` does, also while a watcher reads.
+
+        Cancellation:
+          No byte is lost.
+        """
+        while not self.buffer and self._arrived is not None:
+            await self._wait_for_watcher(deadline)
+        if self.buffer:
+            data, self.buffer = self.buffer, b""
+            await self.give_way(len(data))
+            return data
+        return await self.receive(deadline)
+
+    async def send(self, data: bytes | memoryview) -> None:
+        """Send all of it, waiting for the peer as far as write timeout and rate allow.
+
+        Raises:
+          Stalled: The peer does not read. Part of the data may have been sent.
+          ClientDisconnected: The connection is gone.
+
+        Cancellation:
+          Part of the data may have been sent: the connection can only be aborted.
+        """
+        try:
+            sent = self.transport.send_nowait(data)
+            if sent < len(data):
+                await self._send_rest(memoryview(data)[sent:])
+        except ClientDisconnected:
+            self.is_gone = True
+            raise
+        await self.give_way(len(data))
+
+    async def give_way(self, size: int) -> None:
+        """Count ``size`` bytes moved without a wait; take a checkpoint when it has been enough.
+
+        Cancellation:
+          Changes nothing.
+        """
+        self._credit -= size + _CALL_COST
+        if self._credit < 0:
+            self._credit = _CREDIT
+            await trio.lowlevel.checkpoint()
+
+    async def _send_rest(self, view: memoryview) -> None:
+        timeout, rate = self._config.write_timeout, self._config.min_rate
+        transport = self.transport
+        sent, waited = 0, 0.0
+        try:
+            while sent < len(view):
+                start = trio.current_time()
+                self._watchdog.arm(self, start + allowance(timeout, rate, sent, waited))
+                sent += await transport.send_some(view[sent:])
+                waited += trio.current_time() - start
+        except Woken:
+            raise Stalled(f"took {sent} of {len(view)} bytes in {waited:.1f} s") from None
+        finally:
+            self.deadline = inf
+            if transport.wake_reason is not None:
+                transport.clear_wake()
+        self._credit = _CREDIT
+
+    # -- disconnects ---------------------------------------------------------------------------
+
+    async def watch(self, gone: trio.CancelScope, *, eof: bool) -> None:
+        """Read ahead until the peer is gone, then cancel ``gone``.
+
+        Args:
+          gone: What to cancel.
+          eof: Whether the end of input counts as gone.
+
+        Cancellation:
+          Ends the watch; what was read ahead stays in the buffer.
+        """
+        try:
+            while not self.is_eof and len(self.buffer) < READ_AHEAD_BYTES:
+                self._arrived = trio.Event()
+                data = await self.transport.receive_some()
+                self.buffer += data
+                self.is_eof = not data
+                self._arrived.set()
+            if not self.is_eof:
+                await trio.sleep_forever()  # far enough ahead: the handler must read first
+            if eof:
+                gone.cancel(reason="the peer has left")
+        except ClientDisconnected:
+            self.is_gone = True
+            gone.cancel(reason="the peer has left")
+        except Woken:
+            pass  # a writer's timeout: it ends the connection
+        finally:
+            arrived, self._arrived = self._arrived, None
+            if arrived is not None:
+                arrived.set()
+
+    def look(self) -> None:
+        """Take what has arrived without waiting, to learn whether the peer is gone."""
+        if self._arrived is not None or self.is_gone:
+            return
+        try:
+            if not self.is_eof and len(self.buffer) < READ_AHEAD_BYTES:
+                data = self.transport.receive_nowait()
+                if data is not None:
+                    self.buffer += data
+                    self.is_eof = not data
+            self.is_gone = self.transport.is_disconnected_now()
+        except ClientDisconnected:
+            self.is_gone = True
+
+    async def _wait_for_watcher(self, deadline: float) -> None:
+        arrived = self._arrived
+        assert arrived is not None
+        with trio.move_on_at(deadline) as scope:
+            await arrived.wait()
+        if scope.cancelled_caught:
+            raise Woken(Wake.TIMEOUT)
+        if self.is_gone:
+            raise ClientDisconnected("the peer has left")
+
+    def __repr__(self) -> str:
+        return f"<Wire {self.transport!r}, {len(self.buffer)} bytes ahead>"
+
+
+def allowance(timeout: float, rate: int, moved: int, waited: float) -> float:
+    """How long the next wait may take, in seconds.
+
+    The timeout, and no longer than keeps the average at ``rate`` bytes a second once the timeout's
+    own length has been waited in all. Only time spent waiting for the peer counts.
+    """
+    if rate <= 0:
+        return timeout
+    return min(timeout, max(0.0, timeout + moved / rate - waited))

@@ -1,0 +1,41 @@
+"""A plain function as a handler, in a worker thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from anyio.to_thread import run_sync
+
+from ..conn import Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..conn import Conn
+
+__all__ = ["sync_handler"]
+
+
+def sync_handler(fn: Callable[[Conn], Conn]) -> Handler:
+    """Return a handler that calls a plain function in a worker thread.
+
+    `anyio.from_thread` works in it. At the deadline of a drain the thread is abandoned, its result
+    thrown away, and named in the report: a thread cannot be cancelled.
+
+    Args:
+      fn: Takes the conn, returns it.
+    """
+    return _SyncHandler(fn)
+
+
+@final
+class _SyncHandler(Handler):
+    def __init__(self, fn: Callable[[Conn], Conn]) -> None:
+        self._fn = fn
+
+    async def run(self, conn: Conn) -> Conn:
+        return await run_sync(self._fn, conn, abandon_on_cancel=True)
+
+    @property
+    def name(self) -> str:
+        return f"sync_handler({getattr(self._fn, '__qualname__', repr(self._fn))})"

@@ -1,0 +1,21 @@
+"""Assembly: settings, a server, its drain, its signals, and the ways to run it.
+
+.. code-block:: text
+
+    Config --server(handler)--> Server --serve()--> ready --> stop --> drain --> clean-up --> over
+                                   |                  |        ^
+                                   |            ServerHandle --'  shut_down(), cancel(), a signal
+                                   `- run, spawn, serving: serve() under trio.run, in a thread,
+                                      or while a block runs
+
+``_drain.py`` lists the phases of a drain, ``_signals.py`` the ladder of signals, and `Server` draws
+its nurseries.
+"""
+
+from __future__ import annotations
+
+from ._config import Config, config
+from ._handle import ServerHandle
+from ._server import Server
+
+__all__ = ["Config", "Server", "ServerHandle", "config"]

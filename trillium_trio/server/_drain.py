@@ -1,0 +1,145 @@
+"""The drain: wait until everything has ended of itself, or cut what has not.
+
+.. code-block:: text
+
+    (0) stop            heads from now on say `Connection: close`; interrupts fire
+    (1) drain_delay     listeners still accept
+    (2) close           each listener emptied and closed in one step
+    (3) notice          every connection told once: idle ones end, or get the grace
+    (4) wait            until connections, background work and guards are gone
+        or deadline     report, then cut, connection by connection
+    (5) clean-up        services cancelled, lifespans left, bounded
+    (6) end             the hold is dropped, completion resolves
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from ..swansong import attach_scope, no_guards, record_cut, was_cancelled
+
+if TYPE_CHECKING:
+    from ..driver import Service
+    from ..swansong import GuardReport, Swansong
+    from ._tasks import Tasks
+
+__all__ = ["Drain"]
+
+logger = logging.getLogger("trillium_trio.server")
+
+
+@final
+class Drain:
+    """Waits for the end of all work of one server, phases (1) and (4).
+
+    Args:
+      swansong: The server's own node.
+      tasks: The server's background work.
+      name: What logs call the server.
+      delay, timeout, report_interval: See `Config`.
+    """
+
+    def __init__(
+        self,
+        swansong: Swansong,
+        tasks: Tasks,
+        *,
+        name: str,
+        delay: float,
+        timeout: float | None,
+        report_interval: float,
+    ) -> None:
+        self._swansong = swansong
+        self._tasks = tasks
+        self._name = name
+        self._delay = delay
+        self._timeout = timeout
+        self._report_interval = report_interval
+        self._idle = trio.Event()
+        self._service: Service | None = None
+
+    def on_idle(self) -> None:
+        """Hear that the last connection has ended."""
+        self._idle.set()
+
+    async def delay(self) -> None:
+        """Wait for the stop, and then as long as the listeners are to stay open.
+
+        Cancellation:
+          Ends the wait; the drain has not begun.
+        """
+        await self._swansong.shutting_down()
+        with attach_scope(self._swansong, counts=False):
+            await trio.sleep(self._delay)
+
+    async def wait(self, service: Service) -> None:
+        """Wait until all has ended of itself; at the deadline report, and cut what has not.
+
+        What was cut is still ending when this returns.
+
+        Cancellation:
+          Ends the wait; nothing was cut.
+        """
+        self._service = service
+        # Reached by cancel(), by the deadline of shut_down(timeout), and by our own.
+        with attach_scope(self._swansong, counts=False) as limit:
+            if self._timeout is not None:
+                limit.deadline = min(limit.deadline, trio.current_time() + self._timeout)
+            await self._until_gone(service)
+        if limit.cancelled_caught:
+            self._cut(service)
+
+    async def report_progress(self) -> None:
+        """Log what the drain waits for, every `report_interval`, once the stop has come.
+
+        Cancellation:
+          Ends the reports.
+        """
+        await self._swansong.shutting_down()
+        while True:
+            await trio.sleep(self._report_interval)
+            report = self._swansong.guard_report(stacks=True)
+            if not report.is_empty:
+                logger.warning("%s is draining: %s", self._name, _summary(report))
+            elif self._service is not None and self._service.connections:
+                logger.info(
+                    "%s is draining: %d connections are closing",
+                    self._name,
+                    len(self._service.connections),
+                )
+
+    async def _until_gone(self, service: Service) -> None:
+        while True:
+            while service.connections:
+                self._idle = trio.Event()
+                await self._idle.wait()
+            # Background work and the application's own guards may start more, or end last.
+            await no_guards(self._swansong)
+            if not service.connections:
+                break
+
+    def _cut(self, service: Service) -> None:
+        reason = "cancelled" if was_cancelled(self._swansong) else "the drain's deadline has passed"
+        report = self._swansong.guard_report(stacks=True)
+        if not report.is_empty:
+            logger.warning("%s: %s: cutting %s", self._name, reason, report)
+            if not was_cancelled(self._swansong):  # cancel() has recorded what it found
+                record_cut(self._swansong, report, reason=reason)
+        for connection in list(service.connections):
+            connection.cut(reason)
+        self._tasks.cut(reason)
+
+    def __repr__(self) -> str:
+        return f"<Drain of {self._name}>"
+
+
+def _summary(report: GuardReport) -> str:
+    """One line: how many guards, and the oldest with its label, age and await point."""
+    oldest = report.entries[0]
+    label = oldest.labels[0] if oldest.labels else oldest.site
+    where = f" at {oldest.where}" if oldest.where else ""
+    count = report.guard_count
+    return f"{count} left, the oldest is {label}, {oldest.oldest_age:.1f} s old{where}"

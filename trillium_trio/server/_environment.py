@@ -1,0 +1,40 @@
+"""What the environment says about where to listen; the one place that reads it for the server."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ..exceptions import ConfigError
+from ..listeners import EnvBind, TcpBind, UnixBind
+
+if TYPE_CHECKING:
+    from ..listeners import Bind
+
+__all__ = ["default_bind"]
+
+_MAX_PORT = 65_535
+
+
+def default_bind(host: str | None, port: int | None) -> Bind:
+    """Return the one listener of a configuration that names none.
+
+    What the configuration says wins; then inherited sockets (``LISTEN_FDS``, ``LISTEN_FD``), then
+    ``HOST`` and ``PORT``, then ``localhost`` and 8080. A host that is a path means a unix socket.
+
+    Raises:
+      ConfigError: ``PORT`` is no port.
+    """
+    environ = os.environ
+    if host is None and port is None and ("LISTEN_FDS" in environ or "LISTEN_FD" in environ):
+        return EnvBind()
+    if host is None:
+        host = environ.get("HOST") or "localhost"
+    if host.startswith(("/", ".")):
+        return UnixBind(host)
+    if port is None:
+        text = environ.get("PORT") or "8080"
+        if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
+            raise ConfigError(f"PORT in the environment must be 0 to {_MAX_PORT}, not {text!r}")
+        port = int(text)
+    return TcpBind(host, port)

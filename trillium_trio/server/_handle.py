@@ -1,0 +1,119 @@
+"""A serving server, for whoever started it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, final
+
+from ..exceptions import MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+    from ..swansong import DrainReport, ShutdownCompletion, Swansong
+    from ..transport import Listener
+    from ._server import Server
+
+__all__ = ["ServerHandle"]
+
+T = TypeVar("T")
+
+
+@final
+class ServerHandle:
+    """A server from outside: where it listens, how to stop it, how to wait for it.
+
+    Thread-safe and safe to pass around; dropping it changes nothing. ``await handle`` and `block`
+    wait until this server's ``serve()`` is over, and return how its drain went.
+    """
+
+    __slots__ = ("_server",)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """What was bound, in the order of the configuration."""
+        return self._server.listeners
+
+    @property
+    def url(self) -> str:
+        """The URL of the first listener.
+
+        Raises:
+          MisuseError: The server was never bound.
+        """
+        return self._first.url
+
+    @property
+    def port(self) -> int:
+        """The port of the first TCP listener.
+
+        Raises:
+          MisuseError: There is none.
+        """
+        for listener in self.listeners:
+            if not isinstance(listener.address, str):
+                return listener.address[1]
+        raise MisuseError("the server has no TCP listener")
+
+    @property
+    def swansong(self) -> Swansong:
+        """The configured swansong, which other servers may share."""
+        return self._server.swansong
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is ready and its ``serve()`` is not over; True while it drains."""
+        return self._server.is_running
+
+    def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
+        """Stop the configured swansong, and so this server and all that share it; see there."""
+        return self.swansong.shut_down(timeout=timeout)
+
+    def cancel(self, reason: str | None = None) -> ShutdownCompletion:
+        """Stop the configured swansong and cut what is in progress; see there."""
+        return self.swansong.cancel(reason)
+
+    def shared_state(self, type_: type[T]) -> T | None:
+        """Return the server's shared value of this very type, or None."""
+        return self._server.shared_state(type_)
+
+    def __await__(self) -> Generator[object, None, DrainReport]:
+        """Wait, in any trio run, until ``serve()`` is over."""
+        return self._server.wait().__await__()
+
+    def block(self, timeout: float | None = None) -> DrainReport:
+        """Park this thread until ``serve()`` is over.
+
+        Raises:
+          TimeoutError: It took longer than ``timeout`` seconds.
+          RuntimeError: Called inside a trio run.
+        """
+        return self._server.block(timeout)
+
+    def __enter__(self) -> ServerHandle:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc is None:
+            self._server.stop()
+        else:
+            self._server.stop_at_once("the block of its handle raised")
+        self.block()
+
+    @property
+    def _first(self) -> Listener:
+        if not self.listeners:
+            raise MisuseError("the server was never bound")
+        return self.listeners[0]
+
+    def __repr__(self) -> str:
+        state = "running" if self.is_running else "not running"
+        return f"<ServerHandle {', '.join(each.name for each in self.listeners)} {state}>"

@@ -1,0 +1,136 @@
+"""The entry points around `Server.serve`: run it, spawn it, or serve while a block runs."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..exceptions import MisuseError
+from ._signals import SignalLadder, is_main_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ..swansong import DrainReport
+    from ._handle import ServerHandle
+    from ._server import Server
+
+__all__ = ["run", "serving", "spawn"]
+
+logger = logging.getLogger("trillium_trio.server")
+
+# At interpreter exit nothing may wait for ever.
+_EXIT_DRAIN_SECONDS = 30.0
+
+
+def run(server: Server) -> DrainReport:
+    """Serve under ``trio.run`` until the drain is over; see `Config.run`."""
+    trio.run(server.serve)
+    return server.block()
+
+
+@asynccontextmanager
+async def serving(server: Server) -> AsyncIterator[ServerHandle]:
+    """Serve while a block runs; see `Config.serving`."""
+    # Whichever comes first is raised, bare: a nursery would make a group of it.
+    failures: list[BaseException] = []
+    async with trio.open_nursery() as nursery:
+
+        async def serve(task_status: trio.TaskStatus[ServerHandle]) -> None:
+            status = _Status(task_status.started)
+            try:
+                await server.serve(task_status=status)
+            except Exception as error:
+                if not status.is_started:
+                    raise
+                failures.append(error)
+                nursery.cancel_scope.cancel(reason="the server has failed")
+
+        try:
+            handle = await nursery.start(serve)
+        except Exception as error:  # raised below, bare
+            failures.append(error)
+        else:
+            try:
+                yield handle
+            except Exception as error:  # raised below, bare
+                failures.append(error)
+                server.stop_at_once(f"left with {type(error).__name__}")
+            else:
+                server.stop()
+    if failures:
+        raise failures[0]
+
+
+def spawn(server: Server) -> ServerHandle:
+    """Serve in a daemon thread; see `Config.spawn`."""
+    if trio.lowlevel.in_trio_run():
+        raise MisuseError("spawn() would block this trio run: use nursery.start(server.serve)")
+    hooks = server.config.signals
+    ladder = None
+    if hooks or (hooks is None and is_main_thread()):
+        ladder = SignalLadder(server.swansong, lambda: server.is_over)
+        ladder.hook()
+    start: queue.SimpleQueue[ServerHandle | BaseException] = queue.SimpleQueue()
+    thread = threading.Thread(
+        target=_run_thread, args=(server, ladder, start), name=f"{server!r}", daemon=True
+    )
+    thread.start()
+    outcome = start.get()
+    if isinstance(outcome, BaseException):
+        if ladder is not None:
+            ladder.unhook()
+        thread.join()
+        raise outcome
+    return outcome
+
+
+def _run_thread(
+    server: Server,
+    ladder: SignalLadder | None,
+    start: queue.SimpleQueue[ServerHandle | BaseException],
+) -> None:
+    status = _Status(start.put)
+
+    def drain_at_exit() -> None:
+        _drain_at_exit(server, thread)
+
+    thread = threading.current_thread()
+    atexit.register(drain_at_exit)
+    try:
+        trio.run(server.serve_without_signals, status, ladder)
+    except BaseException as error:  # handed to whoever spawned
+        if status.is_started:
+            logger.critical("%r has failed", server, exc_info=error)
+        else:
+            start.put(error)
+    finally:
+        atexit.unregister(drain_at_exit)
+
+
+def _drain_at_exit(server: Server, thread: threading.Thread) -> None:
+    timeout = server.config.drain_timeout
+    server.stop()
+    thread.join(_EXIT_DRAIN_SECONDS if timeout is None else server.config.drain_delay + timeout)
+    if thread.is_alive():
+        server.stop_at_once("the interpreter is exiting")
+        thread.join(server.config.cleanup_timeout + 1.0)
+
+
+class _Status(trio.TaskStatus["ServerHandle"]):
+    """A task status that hands the server handle to a function."""
+
+    def __init__(self, tell: Callable[[ServerHandle], None]) -> None:
+        self._tell = tell
+        self.is_started = False
+
+    def started(self, value: ServerHandle | None = None) -> None:
+        assert value is not None, "serve() reports with a handle"
+        self.is_started = True
+        self._tell(value)

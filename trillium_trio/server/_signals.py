@@ -1,0 +1,149 @@
+"""The escalation ladder: SIGINT, SIGTERM and SIGQUIT, counted alike.
+
+.. code-block:: text
+
+    first     shut_down()    drain; during a drain that somebody else began: log what it waits for
+    second    cancel()       cut what is in progress; clean-up still runs, bounded
+    third     the signal's default action, which ends even a wedged process
+
+The handlers are plain ones: they need no event loop to count, so that three signals under a
+blocked loop are three. They only set what is safe to set; logging happens in the loop, later.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, TypeAlias, final
+
+import trio
+
+from ..exceptions import MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+
+    from ..swansong import Swansong
+
+__all__ = ["SignalLadder", "is_main_thread"]
+
+logger = logging.getLogger("trillium_trio.server")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+_Previous: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
+
+
+def is_main_thread() -> bool:
+    """Whether signals can be hooked here."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@final
+class SignalLadder:
+    """Hooks the signals while a server serves; a context manager for the main thread.
+
+    Args:
+      swansong: What the first signal stops and the second cancels.
+      is_over: Whether the server has ended. From then on each signal is handed to what was there
+        before, for a server in another thread, which cannot unhook.
+    """
+
+    def __init__(self, swansong: Swansong, is_over: Callable[[], bool]) -> None:
+        self._swansong = swansong
+        self._is_over = is_over
+        self._count = 0
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._previous: dict[int, _Previous] = {}
+
+    def attach(self) -> None:
+        """Log in the current trio run from now on."""
+        self._token = trio.lowlevel.current_trio_token()
+
+    def hook(self) -> None:
+        """Put our handlers in place.
+
+        Raises:
+          MisuseError: Another server has hooked them, or this is not the main thread.
+        """
+        if not is_main_thread():
+            raise MisuseError(
+                "signals can only be hooked in the main thread; use without_signals() here"
+            )
+        previous = {number: signal.getsignal(number) for number in _SIGNALS}
+        for handler in previous.values():
+            owner = getattr(handler, "__self__", None)
+            if isinstance(owner, SignalLadder) and not owner._is_over():
+                raise MisuseError(
+                    "another server has hooked the signals; use without_signals() for all but one"
+                )
+        for number, handler in previous.items():
+            # Ignored at start, as under nohup, stays ignored. None: not installed from Python, so
+            # it could not be restored.
+            if handler is not signal.SIG_IGN and handler is not None:
+                self._previous[number] = handler
+                signal.signal(number, self._handle)
+
+    def unhook(self) -> None:
+        """Restore what was there before."""
+        for number, handler in self._previous.items():
+            # After the second signal, or if somebody hooked on top of us, it is not ours any more.
+            if signal.getsignal(number) in (self._handle, signal.SIG_DFL):
+                signal.signal(number, handler)
+        self._previous.clear()
+
+    def __enter__(self) -> SignalLadder:
+        self.hook()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.unhook()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_over():
+            self._hand_on(number, frame)
+            return
+        self._count += 1
+        name = signal.Signals(number).name
+        if self._count == 1:
+            if self._swansong.is_running:
+                self._swansong.shut_down()
+                self._log("%s: draining; once more cuts what is in progress", name)
+            else:
+                self._log("%s: already draining; once more cuts what is in progress", name)
+        else:
+            for hooked in self._previous:
+                signal.signal(hooked, signal.SIG_DFL)
+            self._swansong.cancel(f"second signal, {name}")
+            self._log("%s: cutting what is in progress; once more kills", name)
+
+    def _hand_on(self, number: int, frame: FrameType | None) -> None:
+        previous = self._previous[number]
+        if callable(previous):
+            previous(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    def _log(self, message: str, name: str) -> None:
+        if self._token is None:
+            return
+        try:
+            self._token.run_sync_soon(self._log_now, message, name)
+        except trio.RunFinishedError:
+            pass
+
+    def _log_now(self, message: str, name: str) -> None:
+        logger.warning(message, name)
+        report = self._swansong.guard_report()
+        if report.entries:
+            logger.warning("%s", report)
+
+    def __repr__(self) -> str:
+        return f"<SignalLadder {self._count} signals>"

@@ -1,0 +1,140 @@
+"""Tasks that handlers start in the server: background work and services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from ..exceptions import MisuseError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..swansong import Guard, Swansong
+
+__all__ = ["Tasks"]
+
+
+@final
+class Tasks:
+    """Starts them in the right nursery, or keeps them until there is one.
+
+    *Background work* is guarded from the call on, drained like a request, cut like one at the
+    deadline of a drain; its failure is logged. *Services* run until the connections are gone; the
+    failure of one ends the server.
+
+    Args:
+      swansong: Where background work is guarded.
+      contain: Logs what left a piece of background work; returns what must leave its task.
+      watch: Runs a service by name, and ends the server if it fails.
+    """
+
+    def __init__(
+        self,
+        swansong: Swansong,
+        *,
+        contain: Callable[[str, BaseException], BaseException | None],
+        watch: Callable[..., Awaitable[None]],
+    ) -> None:
+        self._swansong = swansong
+        self._contain = contain
+        self._watch = watch
+        self._background: trio.Nursery | None = None
+        self._services: trio.Nursery | None = None
+        self._is_closed = False
+        self._early: list[Callable[[], None]] = []
+        self._scopes: set[trio.CancelScope] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no background work is in progress."""
+        return not self._scopes
+
+    def open(self, *, background: trio.Nursery, services: trio.Nursery) -> None:
+        """Start what was asked for so far, and from now on at once."""
+        self._background, self._services = background, services
+        early, self._early = self._early, []
+        for start in early:
+            start()
+
+    def close(self) -> None:
+        """Take nothing more: the nurseries are about to close."""
+        self._is_closed = True
+
+    def cut(self, reason: str) -> None:
+        """Cancel all background work that is in progress."""
+        for scope in self._scopes:
+            scope.cancel(reason=reason)
+
+    def start_background(
+        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        """See `Starter`. The work is guarded when this returns.
+
+        Raises:
+          MisuseError: The server is over.
+        """
+        self._refuse_if_closed(fn)
+        guard = self._swansong.guard(_name_of(fn))
+        scope = trio.CancelScope()
+        self._scopes.add(scope)
+        self._start(lambda: _spawn(self._background, self._run_background, fn, args, guard, scope))
+
+    def start_service(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        """See `Starter`.
+
+        Raises:
+          MisuseError: The server is over.
+        """
+        self._refuse_if_closed(fn)
+        self._start(
+            lambda: _spawn(self._services, self._watch, f"service {_name_of(fn)}", fn, *args)
+        )
+
+    def discard(self) -> None:
+        """Forget what was asked for and never started: the server did not become ready."""
+        self.close()
+        self._early.clear()
+        self._scopes.clear()
+
+    def _start(self, start: Callable[[], None]) -> None:
+        if self._background is None:
+            self._early.append(start)
+        else:
+            start()
+
+    def _refuse_if_closed(self, fn: object) -> None:
+        if self._is_closed:
+            raise MisuseError(f"{_name_of(fn)} cannot be started: the server is over")
+
+    async def _run_background(
+        self,
+        fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+        guard: Guard,
+        scope: trio.CancelScope,
+    ) -> None:
+        try:
+            with guard, scope:
+                await fn(*args)
+        except BaseException as error:
+            remaining = self._contain(_name_of(fn), error)
+            if remaining is not None:
+                raise remaining from None
+        finally:
+            self._scopes.discard(scope)
+
+    def __repr__(self) -> str:
+        return f"<Tasks, {len(self._scopes)} in the background>"
+
+
+def _spawn(
+    nursery: trio.Nursery | None, fn: Callable[..., Awaitable[object]], *args: object
+) -> None:
+    assert nursery is not None, "started only once the nurseries are open"
+    nursery.start_soon(fn, *args)
+
+
+def _name_of(fn: object) -> str:
+    return getattr(fn, "__qualname__", None) or repr(fn)
