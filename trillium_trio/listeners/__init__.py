@@ -20,8 +20,8 @@ The states of a bound listener, and what ends it:
 
 A listening socket that is closed resets the connections in its queue, although their clients
 believe that they are connected. So the drain empties the queue and closes in one synchronous step:
-between two steps new connections would come in. What comes in between two system calls of that
-step is lost to TCP's known race; a unix socket file is removed first, so there nothing is.
+between two steps new connections would come in. On TCP whoever connects between the last two
+system calls of that step is still reset; a unix socket file is removed first, so nobody can.
 """
 
 from __future__ import annotations

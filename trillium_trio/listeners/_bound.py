@@ -51,9 +51,11 @@ class BoundListener(ABC):
     def drain_and_close(self) -> list[Transport]:
         """Accept what the kernel has queued and close, in one synchronous step (SV-6).
 
-        Returns the accepted transports, for the caller to serve and close. Nothing but this
-        listener's own end is waited for, so no connection comes in between. A parked `accept`
-        raises. A listener that is not owned is closed only.
+        A parked `accept` raises. A listener that is not owned is closed only. Bounded: by its
+        backlog and 128 more, by 100 ms, and by the descriptors there are.
+
+        Returns:
+          The accepted transports, for the caller to serve and close.
         """
 
     @abstractmethod

@@ -61,7 +61,7 @@ class BoundSocket(BoundListener):
           nodelay: Set TCP_NODELAY on what is accepted: a response in several writes would
             otherwise wait for the peer's delayed ACK, 40 ms.
           wrap: Makes the transports.
-          on_close: Called once, before the socket is closed and emptied.
+          on_close: Called once, before the queue is emptied and the socket closed.
         """
         super().__init__(facts, is_owned=is_owned)
         sock.setblocking(False)
@@ -88,51 +88,55 @@ class BoundSocket(BoundListener):
             sock, address = self._sock.accept()
         except BlockingIOError:
             return None
+        return self._transport(sock, address)
+
+    def drain_and_close(self) -> list[Transport]:
+        if not self.is_owned:
+            self.close()
+        if self.is_closing:
+            return []
+        self._begin_closing()
+        # Nothing between the last accept and the close, and no transport made before it: whoever
+        # gets into the queue in that gap is reset.
+        accepted = self._empty_queue()
+        self._sock.close()
+        return [self._transport(sock, address) for sock, address in accepted]
+
+    def close(self) -> None:
+        if not self.is_closing:
+            self._begin_closing()
+            # Never shutdown(): it would end the listener of everybody who shares it.
+            self._sock.close()
+
+    def _begin_closing(self) -> None:
+        self.is_closing = True
+        # A socket file goes first: whoever comes later is refused instead of queued.
+        if self._on_close is not None:
+            self._on_close()
+        notify_closing(self._sock)
+
+    def _empty_queue(self) -> list[tuple[socket.socket, object]]:
+        accepted: list[tuple[socket.socket, object]] = []
+        # Real time whatever trio's clock says: this bounds a step in which no task runs.
+        give_up_at = time.monotonic() + _MAX_DRAIN_SECONDS
+        for _ in range(self._backlog + _EXTRA_ACCEPTS):
+            try:
+                accepted.append(self._sock.accept())
+            except BlockingIOError:
+                break
+            except OSError as exc:
+                if is_of_one_connection(exc):
+                    continue
+                logger.warning("%s: connections left in the queue: %s", self.facts.name, exc)
+                break
+            if time.monotonic() > give_up_at:
+                break
+        return accepted
+
+    def _transport(self, sock: socket.socket, address: object) -> Transport:
         if self._nodelay:
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 pass  # Some systems refuse options on a socket that was reset in the queue.
         return self._wrap(sock, self.facts, address)
-
-    def drain_and_close(self) -> list[Transport]:
-        if self.is_closing:
-            return []
-        # A socket file goes first: whoever comes later is refused instead of queued.
-        self._run_on_close()
-        transports = self._empty_queue() if self.is_owned else []
-        self.close()
-        return transports
-
-    def close(self) -> None:
-        if self.is_closing:
-            return
-        self.is_closing = True
-        self._run_on_close()
-        notify_closing(self._sock)
-        # Never shutdown(): it would end the listener of everybody who shares it.
-        self._sock.close()
-
-    def _run_on_close(self) -> None:
-        on_close, self._on_close = self._on_close, None
-        if on_close is not None:
-            on_close()
-
-    def _empty_queue(self) -> list[Transport]:
-        transports: list[Transport] = []
-        # Real time whatever trio's clock says: this bounds a step in which no task runs.
-        give_up_at = time.monotonic() + _MAX_DRAIN_SECONDS
-        for _ in range(self._backlog + _EXTRA_ACCEPTS):
-            try:
-                transport = self.accept_nowait()
-            except OSError as exc:
-                if is_of_one_connection(exc):
-                    continue
-                logger.warning("%s: connections left in the queue: %s", self.facts.name, exc)
-                break
-            if transport is None:
-                break
-            transports.append(transport)
-            if time.monotonic() > give_up_at:
-                break
-        return transports
