@@ -6,9 +6,8 @@ import re
 from enum import Enum, auto
 from typing import final
 
-from trillium_trio.exceptions import BadRequest
-from trillium_trio.http import Headers
-
+from ..exceptions import BadRequest
+from ..http import Headers
 from ._lines import check_fields, earliest_fault
 
 __all__ = ["FORBIDDEN_TRAILERS", "ChunkedReader", "LengthReader"]
@@ -93,6 +92,11 @@ class _State(Enum):
     """Behind the message."""
 
 
+# Bound once: before Python 3.12, to look a member up on its class takes longer than all the rest of
+# a step.
+_SIZE, _DATA, _DATA_END, _TRAILERS, _COMPLETE = _State
+
+
 @final
 class ChunkedReader:
     """Reads a chunked body (RFC 9112, 7.1).
@@ -124,7 +128,7 @@ class ChunkedReader:
         self._max_line_bytes = max_line_bytes
         self._max_trailer_bytes = max_trailer_bytes
         self._max_trailers = max_trailers
-        self._state = _State.SIZE
+        self._state = _SIZE
         # The start of a line or of the trailers whose end has not come; never longer than a limit.
         self._held = b""
         # Bytes to come of the chunk that is being read.
@@ -134,7 +138,7 @@ class ChunkedReader:
     @property
     def is_complete(self) -> bool:
         """The whole body and its trailers have been read."""
-        return self._state is _State.COMPLETE
+        return self._state is _COMPLETE
 
     @property
     def trailers(self) -> Headers:
@@ -156,18 +160,18 @@ class ChunkedReader:
             self._held = b""
         pieces: list[bytes] = []
         at = 0
-        while at < len(data) and self._state is not _State.COMPLETE:
-            if self._state is _State.DATA:
+        while at < len(data) and self._state is not _COMPLETE:
+            if self._state is _DATA:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
                 at += len(piece)
                 self._left -= len(piece)
                 if self._left == 0:
-                    self._state = _State.DATA_END
+                    self._state = _DATA_END
                 continue
-            if self._state is _State.SIZE:
+            if self._state is _SIZE:
                 end = self._read_size(data, at)
-            elif self._state is _State.DATA_END:
+            elif self._state is _DATA_END:
                 end = self._read_data_end(data, at)
             else:
                 end = self._read_trailers(data, at)
@@ -190,9 +194,9 @@ class ChunkedReader:
             return None
         self._left = int(line[1], 16)
         if self._left:
-            self._state = _State.DATA
+            self._state = _DATA
             return line.end()
-        self._state = _State.TRAILERS
+        self._state = _TRAILERS
         # The trailers begin with this line's break: they end at an empty line, which then can be
         # looked for in the same way whether there are any or not.
         return line.end() - 2
@@ -200,7 +204,7 @@ class ChunkedReader:
     def _read_data_end(self, data: bytes, at: int) -> int | None:
         end = data[at : at + 2]
         if end == b"\r\n":
-            self._state = _State.SIZE
+            self._state = _SIZE
             return at + 2
         if end == b"\r":
             return None
@@ -226,7 +230,7 @@ class ChunkedReader:
             if name in FORBIDDEN_TRAILERS:
                 raise BadRequest(f"{name} in a trailer (RFC 9110, 6.5.1)")
         self._trailers = trailers
-        self._state = _State.COMPLETE
+        self._state = _COMPLETE
         return end + 4
 
     def __repr__(self) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from trillium_trio.exceptions import BadRequest, HttpError, UriTooLong
-
+from ..exceptions import BadRequest, HttpError, UriTooLong
 from ._irregular import read_irregular
 from ._lane import read_regular
 from ._lines import earliest_fault
 
 if TYPE_CHECKING:
-    from trillium_trio.http import RequestHead
+    from ..http import RequestHead
 
 __all__ = ["HeadLimits", "is_head_started", "read_head"]
-
-_TARGET = re.compile(rb"[^ \r\n]*+ ([^ \r\n]*+)")
 
 
 @final
@@ -88,8 +84,11 @@ def _refuse_early(block: bytes, limits: HeadLimits) -> None:
         max_lines=limits.max_headers + 1,
     ):
         faults.append(fault)
-    if (target := _TARGET.match(block)) and len(target[1]) > limits.max_target_bytes:
-        index = target.start(1) + limits.max_target_bytes
+    request_line, *_ = block.split(b"\r", 1)
+    method, _, rest = request_line.partition(b" ")
+    target, *_ = rest.split(b" ", 1)
+    if len(target) > limits.max_target_bytes:
+        index = len(method) + 1 + limits.max_target_bytes
         message = f"a request target of more than {limits.max_target_bytes} bytes"
         faults.append((index, UriTooLong(message)))
     if faults:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import h11
 
-from trillium_trio.exceptions import (
+from ..exceptions import (
     BadRequest,
     ExpectationFailed,
     NotImplementedByServer,
     VersionNotSupported,
 )
-from trillium_trio.http import Headers, RequestHead
-
+from ..http import Headers, RequestHead
 from ._framing import connection_options
 from ._lines import check_fields
 from ._target import check_host, check_target
@@ -51,7 +50,8 @@ def read_irregular(block: bytes) -> RequestHead:
         raise BadRequest("both Transfer-Encoding and Content-Length (RFC 9112, 6.3)")
     _ask_h11(block)
 
-    check_host(headers.get_all("host"), version)
+    # None on 1.1, or several: h11 has refused that (RFC 9112, 3.2).
+    check_host(headers.get("host") or "")
     check_target(method, target)
     is_tunnel = method == "CONNECT"
     if is_tunnel and (is_chunked or content_length):

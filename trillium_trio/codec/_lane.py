@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from trillium_trio.http import Headers, RequestHead
+from ..http import Headers, RequestHead
 
 __all__ = ["read_regular"]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from trillium_trio.exceptions import BadRequest, HeaderFieldsTooLarge, HttpError
+from ..exceptions import BadRequest, HeaderFieldsTooLarge, HttpError
 
 __all__ = ["check_fields", "earliest_fault"]
 
 # RFC 9110, 5.5 and RFC 9112, 2.2: no control character but HTAB, and CR LF only as a pair. A CR at
 # the very end may still become one, so that it is judged with the byte behind it.
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
+_CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
 
 # RFC 9112, 5: field-line = field-name ":" OWS field-value OWS. No white space before the colon
 # (5.1), none before the name: that would be obs-fold (5.2).
@@ -30,18 +31,20 @@ def earliest_fault(block: bytes, *, max_bytes: int, max_lines: int) -> tuple[int
       much of the block has come.
     """
     faults: list[tuple[int, HttpError]] = []
-    if illegal := _ILLEGAL.search(block):
+    breaks = block.count(b"\r\n")
+    # The pattern takes 20 ns a byte, the translation less than one; a head that comes byte by byte
+    # is looked at again with each of them.
+    is_clean = len(block.translate(None, _CONTROLS)) == len(block) - 2 * breaks
+    if not is_clean and (illegal := _ILLEGAL.search(block)):
         byte = block[illegal.start()]
         name = {0x0A: "bare LF", 0x0D: "bare CR"}.get(byte, f"control character 0x{byte:02x}")
         faults.append((illegal.end() - 1, BadRequest(f"{name} in a head or trailer section")))
     if len(block) > max_bytes:
         faults.append((max_bytes, HeaderFieldsTooLarge(f"more than {max_bytes} bytes of fields")))
-    # The line break that is one too many, if it is not the one of the empty line.
-    lines = block.removesuffix(b"\r\n") if block.endswith(b"\r\n\r\n") else block
-    if lines.count(b"\r\n") > max_lines:
+    if breaks - block.endswith(b"\r\n\r\n") > max_lines:
         index = -1
         for _ in range(max_lines + 1):
-            index = lines.find(b"\r\n", index + 1)
+            index = block.find(b"\r\n", index + 1)
         faults.append((index + 1, HeaderFieldsTooLarge("too many fields")))
     return min(faults, key=lambda fault: fault[0], default=None)
 

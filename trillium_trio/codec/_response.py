@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trillium_trio.http import Headers, Status, reason_phrase
-
+from ..http import Headers, Status, reason_phrase
 from ._body import FORBIDDEN_TRAILERS
 from ._framing import BodyFraming, connection_options, response_framing, shows_length
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trillium_trio.exceptions import BadRequest
+from ..exceptions import BadRequest
 
 __all__ = ["check_host", "check_target"]
 
@@ -47,16 +47,11 @@ def check_target(method: str, target: str) -> None:
             raise BadRequest("the target has a fragment, or a backslash in its path")
 
 
-def check_host(values: list[str], version: str) -> None:
-    """Check the Host fields of a request. An empty value is legal (RFC 9110, 7.2).
+def check_host(value: str) -> None:
+    """Check the value of a Host field. An empty one is legal (RFC 9110, 7.2).
 
     Raises:
-      BadRequest: None on HTTP/1.1, several, or no authority (RFC 9112, 3.2).
+      BadRequest: It is no authority (RFC 9112, 3.2).
     """
-    if not values:
-        if version == "1.1":
-            raise BadRequest("no Host (RFC 9112, 3.2)")
-    elif len(values) > 1:
-        raise BadRequest("several Hosts (RFC 9112, 3.2)")
-    elif values[0] and _AUTHORITY.fullmatch(values[0]) is None:
+    if value and _AUTHORITY.fullmatch(value) is None:
         raise BadRequest("Host is no host and port (RFC 9110, 7.2)")

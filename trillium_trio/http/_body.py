@@ -17,7 +17,11 @@ class ReceivesSome(Protocol):
     """A byte stream to read from, such as `trio.abc.ReceiveStream`."""
 
     async def receive_some(self, max_bytes: int | None = None, /) -> bytes | bytearray:
-        """Return the next bytes; empty at the end."""
+        """Return the next bytes; empty at the end.
+
+        Cancellation:
+          The stream's own; a response that is cancelled closes it.
+        """
         ...
 
 

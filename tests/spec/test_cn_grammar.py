@@ -1,0 +1,236 @@
+"""CN-16, CN-17 and CN-18 at the level of bytes and values. Connections are tested elsewhere."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+
+from trillium_trio.codec import (
+    BodyFraming,
+    ChunkedReader,
+    HeadLimits,
+    is_head_started,
+    read_head,
+    render_head,
+    render_last_chunk,
+)
+from trillium_trio.exceptions import HttpError
+from trillium_trio.http import Headers, reason_phrase
+
+LIMITS = HeadLimits()
+
+
+def status_of_head(data: bytes, limits: HeadLimits = LIMITS) -> int | None:
+    """Return the status that a head is refused with, the same whole and byte by byte."""
+    statuses = []
+    for ends in ([len(data)], range(1, len(data) + 1)):
+        status = None
+        for end in ends:
+            try:
+                if read_head(data[:end], limits):
+                    break
+            except HttpError as error:
+                status = error.status
+                break
+        statuses.append(status)
+    assert statuses[0] == statuses[1]
+    return statuses[0]
+
+
+def status_of_chunks(data: bytes) -> int | None:
+    """Return the status that a chunked body is refused with, the same whole and byte by byte."""
+    statuses = []
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        reader = ChunkedReader(max_line_bytes=20, max_trailer_bytes=30, max_trailers=2)
+        status = None
+        for piece in pieces:
+            try:
+                reader.feed(piece)
+            except HttpError as error:
+                status = error.status
+                break
+        statuses.append(status)
+    assert statuses[0] == statuses[1]
+    return statuses[0]
+
+
+def post(*fields: bytes) -> bytes:
+    return b"\r\n".join([b"POST / HTTP/1.1", b"Host: h", *fields, b"", b""])
+
+
+def test_cn_16_head_limits_have_their_statuses() -> None:
+    small = HeadLimits(max_head_bytes=60, max_headers=2, max_target_bytes=10)
+    assert status_of_head(post(b"A: b"), small) is None
+    assert status_of_head(post(b"A: " + b"b" * 60), small) == 431
+    assert status_of_head(post(b"A: b", b"C: d"), small) == 431
+    assert status_of_head(b"GET /1234567890 HTTP/1.1\r\nHost: h\r\n\r\n", small) == 414
+
+
+def test_cn_16_limits_count_bytes_however_they_arrive() -> None:
+    # A limit on what has not been parsed yet would let a large head pass in one piece.
+    assert status_of_head(post(b"A: " + b"b" * 60_000)) == 431
+    assert status_of_head(b"GET /" + b"a" * 60_000) == 414
+
+
+def test_cn_16_body_limits_have_their_statuses() -> None:
+    assert status_of_chunks(b"1;" + b"a" * 20 + b"\r\n") == 400
+    assert status_of_chunks(b"0\r\nA: " + b"b" * 30 + b"\r\n\r\n") == 431
+    assert status_of_chunks(b"0\r\nA:\r\nB:\r\nC:\r\n\r\n") == 431
+
+
+def test_cn_16_what_is_not_supported_has_its_status() -> None:
+    assert status_of_head(post(b"Transfer-Encoding: gzip, chunked")) == 501
+    assert status_of_head(post(b"Transfer-Encoding: unheard-of")) == 501
+    assert status_of_head(b"PRI * HTTP/2.0\r\n\r\n") == 505
+    assert status_of_head(post(b"Expect: more")) == 417
+    assert status_of_head(b"hello\r\n\r\n") == 400
+
+
+def test_cn_16_one_empty_line_is_skipped_and_starts_nothing() -> None:
+    assert not is_head_started(b"\r\n")
+    assert status_of_head(b"\r\n" + post()) is None
+    assert status_of_head(b"\r\n\r\n" + post()) == 400
+
+
+def test_cn_16_h11_reads_the_same() -> None:
+    data = b"GET /a?b HTTP/1.1\r\nHost: h:80\r\nAccept: a, b\r\nx-EMPTY:\r\n\r\n"
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(data)
+    theirs = connection.next_event()
+    assert isinstance(theirs, h11.Request)
+    result = read_head(data, LIMITS)
+    assert result is not None
+    ours, _ = result
+    assert ours.headers.raw == theirs.headers.raw_items()
+    assert (ours.method.encode(), ours.target.encode()) == (theirs.method, theirs.target)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [b"Content-Length: 5", b"Transfer-Encoding: chunked"],
+        [b"Content-Length: 5", b"Content-Length: 6"],
+        [b"Content-Length: 5", b"Content-Length: 5"],
+        [b"Content-Length: 5, 5"],
+        [b"Content-Length: +5"],
+        [b"Transfer-Encoding: chunked, chunked"],
+        [b"Transfer-Encoding: chunked, gzip"],
+        [b"Transfer-Encoding:"],
+        [b"Transfer-Encoding : chunked"],
+        [b"A: b\rContent-Length: 5"],
+        [b"A: b\nContent-Length: 5"],
+        [b"A: b\x00"],
+        [b"A: b", b" folded"],
+        [b": b"],
+        [b"A"],
+        [b"Host: h"],
+    ],
+)
+def test_cn_17_doubtful_heads_are_refused(fields: list[bytes]) -> None:
+    assert status_of_head(post(*fields)) == 400
+
+
+def test_cn_17_no_chunked_on_http_1_0() -> None:
+    data = post(b"Transfer-Encoding: chunked").replace(b"/1.1", b"/1.0")
+    assert status_of_head(data) == 400
+
+
+def test_cn_17_exactly_one_host_which_may_be_empty() -> None:
+    assert status_of_head(b"GET / HTTP/1.1\r\nHost:\r\n\r\n") is None
+    assert status_of_head(b"GET / HTTP/1.0\r\n\r\n") is None
+    assert status_of_head(b"GET / HTTP/1.1\r\nA: b\r\n\r\n") == 400
+    assert status_of_head(b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\n") == 400
+    assert status_of_head(b"GET / HTTP/1.1\r\nHost: u@h\r\n\r\n") == 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET *",
+        b"GET h:80",
+        b"GET /#a",
+        b"GET /a\\b",
+        b"GET http://u@h/",
+        b"CONNECT /",
+        b"CONNECT h",
+    ],
+)
+def test_cn_17_a_target_has_a_form_of_its_method(line: bytes) -> None:
+    assert status_of_head(line + b" HTTP/1.1\r\nHost: h\r\n\r\n") == 400
+
+
+def test_cn_17_the_target_says_the_host() -> None:
+    result = read_head(b"GET http://a/b HTTP/1.1\r\nHost: c\r\n\r\n", LIMITS)
+    assert result is not None
+    assert result[0].host == "a"
+    result = read_head(b"GET //a/b HTTP/1.1\r\nHost: c\r\n\r\n", LIMITS)
+    assert result is not None
+    assert (result[0].host, result[0].path) == ("c", "//a/b")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"5 \r\n",
+        b"0x5\r\n",
+        b"+5\r\n",
+        b"5\n",
+        b"5;\r\n",
+        b"5;a\rb\r\n",
+        b"00000000000000005\r\n",
+        b"1\r\nab\r\n",
+        b"1\r\na\n",
+        b"0\r\nA : b\r\n\r\n",
+        b"0\r\nA: b\r\n c\r\n\r\n",
+        b"0\r\nA: b\n\r\n",
+        b"0\r\nContent-Length: 5\r\n\r\n",
+        b"0\r\nHost: h\r\n\r\n",
+        b"0\r\nAuthorization: a\r\n\r\n",
+    ],
+)
+def test_cn_17_doubtful_chunks_are_refused(data: bytes) -> None:
+    assert status_of_chunks(data) == 400
+
+
+def test_cn_17_an_incomplete_message_is_silent() -> None:
+    assert status_of_head(post(b"Content-Length: 5")[:-2]) is None
+    reader = ChunkedReader()
+    assert reader.feed(b"5\r\nhell") == (b"hell", b"")
+    assert not reader.is_complete
+
+
+@pytest.mark.parametrize("character", ["\r", "\n", "\r\n", "\x00", "\x1b", "\x7f", "\u2028"])
+def test_cn_18_unsendable_fields_are_refused_when_they_are_set(character: str) -> None:
+    headers = Headers()
+    with pytest.raises(ValueError, match="X-Tag"):
+        headers.set("X-Tag", f"a{character}b")
+    with pytest.raises(ValueError, match="X-Tag"):
+        headers.append(f"X-Tag{character}", "a")
+    assert len(headers) == 0
+
+
+def test_cn_18_a_status_brings_no_reason_of_its_own() -> None:
+    assert reason_phrase(200) == "OK"
+    assert reason_phrase(599) == ""
+
+
+def test_cn_18_framing_fields_of_a_handler_contradict_nothing() -> None:
+    headers = Headers({"Content-Length": "99", "Transfer-Encoding": "chunked"})
+
+    def render(framing: BodyFraming, method: str) -> bytes:
+        return render_head(
+            200,
+            headers,
+            date_line=b"",
+            server_line=b"",
+            framing=framing,
+            length=5,
+            close=False,
+            version="1.1",
+            method=method,
+        )
+
+    assert render(BodyFraming.LENGTH, "GET") == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
+    assert render(BodyFraming.NONE, "HEAD") == b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"
+    with pytest.raises(ValueError, match="trailer"):
+        render_last_chunk(headers)

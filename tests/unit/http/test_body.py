@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trillium_trio.http import Body, ReceivesSome
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"piece"
+
+
+class Stream:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("value", "data", "is_text"),
+    [
+        (b"abc", b"abc", False),
+        (bytearray(b"abc"), b"abc", False),
+        (memoryview(b"abcd")[::2], b"ac", False),
+        ("\u20ac", b"\xe2\x82\xac", True),
+        ("", b"", True),
+        (None, b"", False),
+    ],
+)
+def test_values_in_memory(value: Any, data: bytes, is_text: bool) -> None:
+    body = Body.of(value)
+    assert body.data == data
+    assert type(body.data) is bytes
+    assert body.length == len(data)
+    assert body.source is None
+    assert body.is_text is is_text
+
+
+def test_a_body_stays_itself() -> None:
+    body = Body("x")
+    assert Body.of(body) is body
+    assert Body.of(None) is Body.empty
+    assert Body().data == Body.empty.data == b""
+
+
+def test_streams_are_kept_unread() -> None:
+    stream = Stream()
+    assert isinstance(stream, ReceivesSome)
+    for source in (stream, pieces()):
+        body = Body.of(source)
+        assert body.source is source
+        assert (body.data, body.length, body.is_text) == (None, None, False)
+    assert Body.streaming(stream, 7).length == 7
+    assert Body.streaming(stream).length is None
+    with pytest.raises(ValueError, match="-1"):
+        Body.streaming(stream, -1)
+
+
+def test_a_file_is_a_path_until_it_is_sent(tmp_path: Path) -> None:
+    body = Body.from_path(str(tmp_path / "absent"))
+    assert body.source == tmp_path / "absent"
+    assert (body.data, body.length) == (None, None)
+
+
+@pytest.mark.parametrize("value", [1, ["x"], object(), Path("x")])
+def test_what_cannot_be_sent_is_named(value: Any) -> None:
+    with pytest.raises(TypeError, match=type(value).__name__):
+        Body.of(value)
+
+
+def test_repr_shows_kind_and_length() -> None:
+    assert repr(Body("ab")) == "<Body text, 2 bytes>"
+    assert repr(Body(b"ab")) == "<Body bytes, 2 bytes>"
+    assert repr(Body.streaming(Stream())) == "<Body stream Stream, length unknown>"
+    assert repr(Body.streaming(Stream(), 3)) == "<Body stream Stream, 3 bytes>"
+    assert repr(Body.from_path("a/b")) == f"<Body file {str(Path('a/b'))!r}, length unknown>"
