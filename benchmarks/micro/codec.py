@@ -83,7 +83,7 @@ def httptools_head(data: bytes) -> object:
 
 
 def read_and_look(data: bytes) -> object:
-    head = read_regular(data, 8192, 100)
+    head = read_regular(data, 0, len(data), 8192, 100)
     assert head is not None
     return head.headers.get("accept")
 
@@ -93,7 +93,7 @@ def heads(name: str, data: bytes) -> None:
     base = microseconds(lambda: h11_head(data), 500)
     rows: dict[str, Callable[[], object]] = {
         "read_head": lambda: read_head(data, LIMITS),
-        "regular lane alone": lambda: read_regular(data, 8192, 100),
+        "regular lane alone": lambda: read_regular(data, 0, len(data), 8192, 100),
         "regular lane, and a field": lambda: read_and_look(data),
     }
     if HAS_HTTPTOOLS:

@@ -64,9 +64,9 @@ def read_head(buffer: bytes | bytearray, limits: HeadLimits) -> tuple[RequestHea
         _refuse_early(bytes(buffer[start:]), limits)
         return None
     end += 4
-    block = bytes(buffer[start:end])
-    head = read_regular(block, limits.max_target_bytes, limits.max_headers)
-    if head is None or len(block) > limits.max_head_bytes:
+    head = read_regular(buffer, start, end, limits.max_target_bytes, limits.max_headers)
+    if head is None or end - start > limits.max_head_bytes:
+        block = bytes(buffer[start:end])
         _refuse_early(block, limits)
         head = read_irregular(block)
     return head, end

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from ..http import Headers, RequestHead
+from ..http import RequestHead
 
 __all__ = ["read_regular"]
 
@@ -52,15 +52,19 @@ _HEAD = re.compile(
 )
 
 
-def read_regular(block: bytes, max_target_bytes: int, max_headers: int) -> RequestHead | None:
+def read_regular(
+    buffer: bytes | bytearray, start: int, end: int, max_target_bytes: int, max_headers: int
+) -> RequestHead | None:
     """Read a complete head if it is a regular one within the limits.
 
     Args:
-      block: The head, from its request line to its empty line.
+      buffer: What has been received.
+      start: Where in it the request line begins.
+      end: Where the empty line ends.
       max_target_bytes: Leave longer targets to the other lane.
       max_headers: Leave more fields to the other lane.
     """
-    head = _HEAD.fullmatch(block)
+    head = _HEAD.fullmatch(buffer, start, end)
     if head is None:
         return None
     method, target, minor, fields, _, length, option = head.groups()
@@ -71,7 +75,7 @@ def read_regular(block: bytes, max_target_bytes: int, max_headers: int) -> Reque
         method.decode("ascii"),
         target.decode("ascii"),
         "1.1" if is_current else "1.0",
-        Headers.from_block(fields),
+        fields,
         content_length=None if length is None else int(length),
         keep_alive=is_current if option is None else option.lower() == b"keep-alive",
     )

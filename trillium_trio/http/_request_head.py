@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, final
+from typing import Literal, final
 
-if TYPE_CHECKING:
-    from ._headers import Headers
+from ._headers import Headers
 
 __all__ = ["RequestHead"]
 
@@ -18,11 +17,13 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)")
 class RequestHead:
     """One request head, as the codec read it. Treat it as a value: nothing changes it later.
 
+    Args:
+      headers: The fields, or the valid block of lines that they are split from when asked for.
+
     Attributes:
       method: As sent; methods are case-sensitive (RFC 9110, 9.1).
       target: The request target as sent, visible ASCII only.
       version: ``"1.0"`` or ``"1.1"``.
-      headers: The header fields.
       content_length: Bytes of body announced, or None without a Content-Length.
       is_chunked: A chunked body follows. Never together with a `content_length`.
       keep_alive: The client allows another request on this connection (RFC 9112, 9.3).
@@ -33,9 +34,9 @@ class RequestHead:
     """
 
     __slots__ = (
+        "_headers",
         "content_length",
         "expects_continue",
-        "headers",
         "is_chunked",
         "keep_alive",
         "method",
@@ -50,7 +51,7 @@ class RequestHead:
         method: str,
         target: str,
         version: Literal["1.0", "1.1"],
-        headers: Headers,
+        headers: Headers | bytes,
         *,
         content_length: int | None = None,
         is_chunked: bool = False,
@@ -61,12 +62,20 @@ class RequestHead:
         self.method = method
         self.target = target
         self.version = version
-        self.headers = headers
+        self._headers = headers
         self.content_length = content_length
         self.is_chunked = is_chunked
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
         self.wants_upgrade = wants_upgrade
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        headers = self._headers
+        if isinstance(headers, bytes):
+            self._headers = headers = Headers.from_block(headers)
+        return headers
 
     @property
     def path(self) -> str:

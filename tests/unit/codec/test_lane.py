@@ -11,7 +11,7 @@ from trillium_trio.http import RequestHead
 
 
 def facts(head: RequestHead) -> list[object]:
-    return [getattr(head, name) for name in RequestHead.__slots__]
+    return [getattr(head, name.lstrip("_")) for name in RequestHead.__slots__]
 
 
 BROWSER = (
@@ -56,21 +56,21 @@ LEFT = {
 
 @pytest.mark.parametrize("data", TAKEN)
 def test_what_it_takes_the_other_lane_reads_alike(data: bytes) -> None:
-    head = read_regular(data, 8192, 100)
+    head = read_regular(data, 0, len(data), 8192, 100)
     assert head is not None
     assert facts(head) == facts(read_irregular(data))
 
 
 @pytest.mark.parametrize("case", LEFT)
 def test_what_it_leaves(case: str) -> None:
-    assert read_regular(LEFT[case], 8192, 100) is None
+    assert read_regular(LEFT[case], 0, len(LEFT[case]), 8192, 100) is None
 
 
 def test_limits_are_exact() -> None:
     data = b"GET /123 HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n"
-    assert read_regular(data, 4, 2) is not None
-    assert read_regular(data, 3, 2) is None
-    assert read_regular(data, 4, 1) is None
+    assert read_regular(data, 0, len(data), 4, 2) is not None
+    assert read_regular(data, 0, len(data), 3, 2) is None
+    assert read_regular(data, 0, len(data), 4, 1) is None
 
 
 def test_a_regular_head_never_reaches_the_other_lane(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,4 +81,4 @@ def test_a_regular_head_never_reaches_the_other_lane(monkeypatch: pytest.MonkeyP
 def test_a_long_line_costs_no_backtracking() -> None:
     # Quadratic would be 10**12 steps here.
     data = b"GET / HTTP/1.1\r\nHost: h\r\n" + b"A: b\r\n" * 200_000 + b"A: " + b" " * 10**6
-    assert read_regular(data, 8192, 10**9) is None
+    assert read_regular(data, 0, len(data), 8192, 10**9) is None
