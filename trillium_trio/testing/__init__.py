@@ -1,10 +1,52 @@
-"""What applications need to test their handlers, and the project its own: no mocks, no sockets.
+"""What applications need to test their handlers: no mocks, no sockets, no waiting.
 
-`MemoryListener` accepts connections in memory; everything behind it is the real server.
+.. code-block:: text
+
+    TestServer(handler)          serves in memory; every request a connection of its own
+    |- get, post, ...   ------>  TestResponse, with assertions
+    |- session()        ------>  Session: several requests on one connection
+    `- connect()        ------>  RawPeer: bytes as they are
+                 |
+                 |  client's end       wrap_server     server's end
+                 `- MemoryStream ===== MemoryStream <- StallingStream, DribblingStream, ...
+                                            |
+                    MemoryListener ---------'--->  the server's real connections
+
+    assert_ends_after_stop       a handler ends soon after the stop
+    assert_restart_loses_nothing requests go on while servers follow one another
+
+Only the sockets are missing. What happens in memory takes no time, so that under trio's
+``MockClock`` a test of a minute's timeout is over at once, and always goes the same way.
 """
 
 from __future__ import annotations
 
-from ._listener import MemoryListener, MemoryStream
+from ._client import Client, Session
+from ._faults import BreakingStream, DribblingStream, Operation, StallingStream
+from ._listener import MemoryListener, WrapServer
+from ._memory import MemoryStream
+from ._peer import RawPeer
+from ._request import Options
+from ._response import TestResponse
+from ._restart import RestartReport, assert_restart_loses_nothing
+from ._server import TestServer
+from ._stop import assert_ends_after_stop
 
-__all__ = ["MemoryListener", "MemoryStream"]
+__all__ = [
+    "BreakingStream",
+    "Client",
+    "DribblingStream",
+    "MemoryListener",
+    "MemoryStream",
+    "Operation",
+    "Options",
+    "RawPeer",
+    "RestartReport",
+    "Session",
+    "StallingStream",
+    "TestResponse",
+    "TestServer",
+    "WrapServer",
+    "assert_ends_after_stop",
+    "assert_restart_loses_nothing",
+]

@@ -1,0 +1,133 @@
+"""A server in memory, and a client of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self, final
+
+from ..server import Config
+from ..swansong import Swansong
+from ._client import Client, Session
+from ._listener import MemoryListener
+from ._peer import RawPeer
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+    from typing import Unpack
+
+    from ..conn import HandlerLike
+    from ..server import ServerHandle
+    from ..swansong import ShutdownCompletion
+    from ._listener import WrapServer
+    from ._memory import MemoryStream
+    from ._request import Options
+    from ._response import TestResponse
+
+__all__ = ["TestServer"]
+
+# A handler that hangs should fail its test, not hang the whole run.
+_DRAIN_SECONDS = 5.0
+
+
+@final
+class TestServer(Client):
+    """Serves a handler in memory while an ``async with`` block runs, under any clock.
+
+    Only the sockets are missing; listening, connections and the drain are the real ones. Each
+    request has a connection of its own; `session` keeps one alive. Leaving the block closes what
+    is still open on the client's side and drains; leaving it with an exception cancels.
+
+    Args:
+      handler: What to serve; see `as_handler`.
+      config: The settings; its listeners are replaced and signals are left alone. A stop of its
+        swansong stops this server as well. Default: ``Config(drain_timeout=5.0)``.
+
+    Attributes:
+      config: The settings in use.
+      swansong: Stops this server alone; its guards are the requests in flight.
+    """
+
+    # Its name is not meant for pytest to collect.
+    __test__: ClassVar[bool] = False
+
+    def __init__(self, handler: HandlerLike, config: Config | None = None) -> None:
+        if config is None:
+            config = Config(drain_timeout=_DRAIN_SECONDS)
+        self._listener = MemoryListener()
+        self.swansong, self.config = in_memory(config, self._listener)
+        self._serving: AbstractAsyncContextManager[ServerHandle] = self.config.serving(handler)
+        self._handle: ServerHandle | None = None
+        self._opened: list[MemoryStream] = []
+
+    @property
+    def handle(self) -> ServerHandle:
+        """The server's handle, once the block is entered."""
+        assert self._handle is not None, "enter it first: async with TestServer(...) as app"
+        return self._handle
+
+    async def request(self, method: str, path: str, **options: Unpack[Options]) -> TestResponse:
+        """Send a request on a connection of its own; see `Client.request`.
+
+        Cancellation:
+          The connection is closed; the handler runs on, as for any client that leaves.
+        """
+        async with Session(self._listener.connect()) as session:
+            return await session.request(method, path, **options)
+
+    def session(self, *, wrap_server: WrapServer | None = None) -> Session:
+        """Open a connection for several requests; it is closed with the server at the latest.
+
+        Args:
+          wrap_server: See `MemoryListener.connect`.
+
+        Raises:
+          ConnectionRefusedError: The server does not listen any more.
+        """
+        return Session(self._open(wrap_server))
+
+    def connect(self, *, wrap_server: WrapServer | None = None) -> RawPeer:
+        """Open a connection for raw bytes; it is closed with the server at the latest.
+
+        Args:
+          wrap_server: See `MemoryListener.connect`.
+
+        Raises:
+          ConnectionRefusedError: The server does not listen any more.
+        """
+        return RawPeer(self._open(wrap_server))
+
+    def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
+        """Stop this server; see `Swansong.shut_down`. The result may be awaited: the drain."""
+        return self.swansong.shut_down(timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        self._handle = await self._serving.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        for stream in self._opened:
+            stream.close()
+        return await self._serving.__aexit__(exc_type, exc, traceback)
+
+    def _open(self, wrap_server: WrapServer | None) -> MemoryStream:
+        stream = self._listener.connect(wrap_server=wrap_server)
+        self._opened.append(stream)
+        return stream
+
+    def __repr__(self) -> str:
+        return f"<TestServer {self._handle!r}>"
+
+
+def in_memory(config: Config, listener: MemoryListener) -> tuple[Swansong, Config]:
+    """Return a config that listens in memory only, and the swansong that stops this server alone.
+
+    It leaves signals alone, and is stopped together with the swansong of the config it is made of.
+    """
+    swansong = Swansong() if config.swansong is None else config.swansong.child()
+    config = config.with_listeners(()).bind_listener(listener)
+    return swansong, config.without_signals().with_swansong(swansong)
