@@ -74,6 +74,9 @@ class WrappedTransport(Transport):
                 except OSError:
                     pass  # As in SocketTransport.abort.
                 sock.close()
+            elif (abort := getattr(self._stream, "abort", None)) is not None:
+                # Streams of our own in memory can look like a reset to their peer.
+                abort()
             self._end_waits()
 
     async def aclose(self) -> None:
