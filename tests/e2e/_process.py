@@ -1,0 +1,156 @@
+"""A server in another process, told what to do by signals and by its standard input."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Generous: on a loaded machine nothing of this takes a fraction of it.
+TIMEOUT = 30
+
+PRELUDE = """
+import logging, os, signal, sys, threading, time
+from contextlib import asynccontextmanager
+import trio
+import trillium_trio as tt
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
+
+def say(*words):
+    print(*words, flush=True)
+
+async def app(conn):
+    if conn.path == "/slow":                        # ends itself soon after the stop
+        say("in /slow")
+        await conn.swansong.shutting_down()
+        await trio.sleep(0.2)
+    if conn.path == "/hang":
+        say("in /hang")
+        await trio.sleep_forever()
+    if conn.path == "/block":
+        say("in /block")
+        while conn.swansong.is_running:             # and never gives the loop a turn
+            time.sleep(0.01)
+        say("stopped")
+        while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            time.sleep(0.01)
+        say("cut")
+        time.sleep(3600)
+    return conn.ok("done")
+
+@asynccontextmanager
+async def pool(info):
+    yield
+    say("pool closed")
+"""
+
+
+class Process:
+    """A Python program whose output is read line by line."""
+
+    def __init__(self, program: str, environ: dict[str, str]) -> None:
+        # Nothing of the machine's own settings, whatever the tests themselves are started with.
+        clean = {k: v for k, v in os.environ.items() if k not in {"HOST", "PORT", "LISTEN_FDS"}}
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", PRELUDE + program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=clean | environ,
+        )
+        self.lines: list[str] = []
+        # Ends a wait for a line that never comes.
+        self._timer = threading.Timer(TIMEOUT, self._process.kill)
+        self._timer.start()
+
+    def wait_for(self, text: str) -> str:
+        """Read lines until one has this text in it."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip())
+            if text in line:
+                return self.lines[-1]
+        raise AssertionError(f"no {text!r} in {self.lines}")
+
+    def port(self) -> int:
+        """Wait until a server listens; return its port."""
+        found = re.search(r":(\d+)\b", self.wait_for("listening on"))
+        assert found, self.lines
+        return int(found[1])
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def write_line(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def end(self) -> int:
+        """Wait for its end; return the exit status. The rest of its output is in `lines`."""
+        rest, _ = self._process.communicate(timeout=TIMEOUT)
+        self.lines += rest.splitlines()
+        return self._process.returncode
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def kill(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@contextmanager
+def running(program: str, **environ: str) -> Iterator[Process]:
+    """Run a program; it is killed if the block leaves it running."""
+    process = Process(program, environ)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+class Client:
+    """A client with one request under way."""
+
+    def __init__(self, port: int | str, target: str = "/") -> None:
+        if isinstance(port, str):
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(port)
+        else:
+            self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self._socket.settimeout(TIMEOUT)
+        self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    def receive_all(self) -> bytes:
+        """Read until the server closes or resets, then close."""
+        received = b""
+        with self._socket:
+            try:
+                while data := self._socket.recv(65_536):
+                    received += data
+            except ConnectionResetError:
+                pass
+        return received
+
+    def assert_served_and_closed(self) -> None:
+        response = self.receive_all()
+        assert response.startswith(b"HTTP/1.1 200 "), response
+        assert b"\r\nconnection: close\r\n" in response.lower()
+        assert response.endswith(b"done")

@@ -1,0 +1,228 @@
+"""The command line as a process: signals in, status out."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Start = Callable[..., "Process"]
+
+PATIENCE = 30
+
+APPLICATION = """
+import sys
+import trio
+import trillium_trio as tt
+
+async def hello(conn):
+    return conn.ok("hello")
+
+async def slow(conn):
+    print("begun", file=sys.stderr)
+    await trio.sleep(0.5)
+    return conn.ok("slow")
+
+async def stuck(conn):
+    print("begun", file=sys.stderr)
+    await trio.sleep_forever()
+
+async def held(conn):
+    print("begun", file=sys.stderr)
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+async def leaves(conn):
+    sys.exit(7)
+
+async def fails(info):
+    raise RuntimeError("cannot be prepared")
+
+unprepared = tt.Init(fails)
+
+async def breaks():
+    raise RuntimeError("broken service")
+
+async def start(info):
+    info.start_service(breaks)
+
+breaking = tt.Init(start)
+
+def make():
+    return hello
+"""
+
+
+class Process:
+    """A running command line, whose log has been read up to the line that says ready."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self.log = ""
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if name not in {"HOST", "PORT"}},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_line(self, part: str) -> str:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log += line
+            if part in line:
+                return line
+        pytest.fail(f"no line with {part!r} in:\n{self.log}")
+
+    def wait_port(self) -> int:
+        found = re.search(r"http://[^,\s]*:(\d+)", self.wait_line("listening on"))
+        assert found is not None
+        return int(found[1])
+
+    def wait_status(self) -> int:
+        _, rest = self.process.communicate(timeout=PATIENCE)
+        self.log += rest
+        return self.process.returncode
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    (tmp_path / "app.py").write_text(APPLICATION, encoding="utf-8")
+    processes: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        command = ["-m", "trillium_trio", *arguments]
+        processes.append(Process(command, tmp_path))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def request(port: int) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("localhost", port, timeout=PATIENCE)
+    connection.request("GET", "/")
+    return connection
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
+def test_a_request_in_flight_is_answered_and_the_status_is_0(
+    start: Start, number: signal.Signals
+) -> None:
+    process = start("app:slow", "--port", "0")
+    with closing(request(process.wait_port())) as connection:
+        process.wait_line("begun")
+        process.process.send_signal(number)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"slow")
+    assert process.wait_status() == 0
+    assert "drained in" in process.log
+
+
+@pytest.mark.parametrize("target", [("app.py:hello",), ("app:make", "--factory")])
+def test_a_file_and_a_factory_are_served(start: Start, target: tuple[str, ...]) -> None:
+    process = start(*target, "--port", "0")
+    with closing(request(process.wait_port())) as connection:
+        assert connection.getresponse().read() == b"hello"
+    process.process.terminate()
+    assert process.wait_status() == 0
+
+
+def test_what_is_cut_off_is_status_1(start: Start) -> None:
+    process = start("app:stuck", "--port", "0", "--drain-timeout", "0.1")
+    with closing(request(process.wait_port())) as connection:
+        process.wait_line("begun")
+        process.process.terminate()
+        assert connection.getresponse().status == 503
+    assert process.wait_status() == 1
+
+
+def test_the_second_signal_cuts(start: Start) -> None:
+    process = start("app:stuck", "--port", "0", "--drain-timeout", "inf")
+    with closing(request(process.wait_port())) as connection:
+        process.wait_line("begun")
+        process.process.terminate()
+        process.wait_line("once more cuts")
+        process.process.terminate()
+        assert connection.getresponse().status == 503
+    assert process.wait_status() == 1
+
+
+def test_sv_7_what_cannot_be_cut_is_left_and_named(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    process = start(
+        *["app:held", "--bind", "127.0.0.1:0", "--bind", f"unix:{path}"],
+        *["--drain-timeout", "0.1", "--cleanup-timeout", "0.1"],
+    )
+    with closing(request(process.wait_port())):
+        process.wait_line("begun")
+        assert path.exists()
+        process.process.terminate()
+        assert process.wait_status() == 1
+    assert "leaving with status 1" in process.log
+    assert re.search(r"app.py:\d+ in held", process.log)
+    assert not path.exists()
+
+
+def test_the_third_signal_ends_the_process(start: Start) -> None:
+    process = start("app:held", "--port", "0")
+    with closing(request(process.wait_port())):
+        process.wait_line("begun")
+        process.process.terminate()
+        process.wait_line("once more cuts")
+        process.process.terminate()
+        process.wait_line("once more kills")
+        process.process.terminate()
+        assert process.wait_status() == -signal.SIGTERM
+
+
+def test_the_status_that_a_handler_asks_for_is_kept(start: Start) -> None:
+    process = start("app:leaves", "--port", "0")
+    with closing(request(process.wait_port())):
+        assert process.wait_status() == 7
+
+
+def test_a_failure_before_ready_is_status_3(start: Start) -> None:
+    process = start("app:unprepared", "--port", "0")
+    assert process.wait_status() == 3
+    assert "Traceback" in process.log
+    assert process.log.splitlines()[-1] == "Error: cannot be prepared"
+
+
+def test_a_failure_while_serving_is_status_1(start: Start) -> None:
+    process = start("app:breaking", "--port", "0")
+    assert process.wait_status() == 1
+    assert "RuntimeError: broken service" in process.log
+
+
+def test_an_address_in_use_is_status_3_and_one_line(start: Start) -> None:
+    port = start("app:hello", "--port", "0").wait_port()
+    process = start("app:hello", "--log-level", "warning", "--bind", f"127.0.0.1:{port}")
+    assert process.wait_status() == 3
+    [line] = process.log.splitlines()
+    assert line.startswith(f"Error: cannot listen on 127.0.0.1:{port}: Address already in use")
+
+
+def test_the_applications_own_logging_is_left_as_it_is(start: Start, tmp_path: Path) -> None:
+    set_up = "import logging\nlogging.basicConfig(level='INFO', format='mine: %(message)s')\n"
+    (tmp_path / "logs.py").write_text(set_up + APPLICATION, encoding="utf-8")
+    process = start("logs:hello", "--port", "0", "--log-level", "error")
+    assert process.wait_line("listening").startswith("mine: listening on http://")
+    process.process.terminate()
+    assert process.wait_status() == 0

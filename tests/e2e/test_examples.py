@@ -1,0 +1,256 @@
+"""Every example does what its docstring says, as its readers start it.
+
+The servers listen on a unix socket, which ``HOST`` names: no port to collide on. ``rolling`` is
+executed by ``test_rolling_restart.py``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.meta._tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+EXAMPLES = ROOT / "examples"
+# On a loaded machine a start may take seconds; nothing here waits longer than it has to.
+PATIENCE = 30
+
+
+class Connection(http.client.HTTPConnection):
+    """An HTTP client on a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = connect(self.path)
+
+
+def connect(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(PATIENCE)
+    try:
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Program:
+    """A running example."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.path = folder / "socket"
+        self.process = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / f"{name}.py")],
+            env={**os.environ, "HOST": str(self.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_ready(self) -> None:
+        for _ in range(PATIENCE * 50):
+            try:
+                connect(self.path).close()
+            except OSError:
+                assert self.process.poll() is None, self.process.communicate()
+                time.sleep(0.02)
+            else:
+                return
+        pytest.fail("the example did not come up")
+
+    def get(self, target: str = "/", method: str = "GET", body: bytes | None = None) -> str:
+        """Send one request and return status and body."""
+        with closing(Connection(self.path)) as connection:
+            connection.request(method, target, body)
+            response = connection.getresponse()
+            return f"{response.status} {response.read().decode()}"
+
+    def stop(self) -> str:
+        """Send SIGTERM, wait for a clean end, and return what was printed."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait_end()
+
+    def wait_end(self) -> str:
+        output, errors = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, errors
+        return output + errors
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
+    programs: list[Program] = []
+
+    def start(name: str) -> Program:
+        programs.append(Program(name, tmp_path))
+        programs[-1].wait_ready()
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.process.kill()
+        program.process.communicate()
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_slow_answers_before_it_ends(start: Callable[[str], Program]) -> None:
+    program = start("slow")
+    with closing(Connection(program.path)) as connection:
+        connection.request("GET", "/")
+        # Accepted before the stop or after it: it is answered either way.
+        program.process.send_signal(signal.SIGTERM)
+        response = connection.getresponse()
+        assert response.getheader("connection") == "close"
+        assert response.read() == b"worth waiting for\n"
+    program.wait_end()
+
+
+def test_trio_run_prints_its_report(start: Callable[[str], Program]) -> None:
+    program = start("trio_run")
+    assert program.get() == "200 hello\n"
+    assert program.stop().startswith("drained in ")
+
+
+def test_state_is_shared_and_of_one_request(start: Callable[[str], Program]) -> None:
+    program = start("state")
+    assert program.get("/") == "401 "
+    assert program.get("/?name=ann") == "200 hello, ann; lately here: ann\n"
+    assert program.get("/?name=bob") == "200 hello, bob; lately here: ann, bob\n"
+    program.stop()
+
+
+def test_upload_reads_bodies(start: Callable[[str], Program]) -> None:
+    program = start("upload")
+    assert program.get("/add", "POST", b"[1, 2.5]") == "200 3.5\n"
+    assert program.get("/add", "POST", b'["a", "b"]').startswith("400 ")
+    assert program.get("/add", "POST", b"no json").startswith("400 ")
+    assert program.get("/add", "POST", b" " * 10_001).startswith("413 ")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert program.get("/digest", "PUT", b"") == f"200 {empty}\n"
+    program.stop()
+
+
+def test_streaming_says_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
+    program = start("streaming")
+    with closing(Connection(program.path)) as connection:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        assert response.readline() == b"0\n"
+        program.process.send_signal(signal.SIGTERM)
+        assert response.read().endswith(b"bye\n")
+    program.wait_end()
+
+
+def test_background_work_is_drained(start: Callable[[str], Program]) -> None:
+    program = start("background")
+    assert program.get("/", "POST", b"ann@example.com") == "202 you will get a mail\n"
+    assert "mail sent to ann@example.com" in program.stop()
+
+
+def test_upgrade_shouts_and_says_goodbye(start: Callable[[str], Program]) -> None:
+    program = start("upgrade")
+    assert program.get() == "426 "
+    with connect(program.path) as sock, sock.makefile("rb") as lines:
+        sock.sendall(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\nearly\n"
+        )
+        assert lines.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+        while lines.readline() != b"\r\n":
+            pass
+        assert lines.readline() == b"EARLY\n"
+        sock.sendall(b"hello\n")
+        assert lines.readline() == b"HELLO\n"
+        program.process.send_signal(signal.SIGTERM)
+        assert lines.read() == b"BYE\n"
+    program.wait_end()
+
+
+def test_several_servers_go_down_as_one() -> None:
+    ports = free_ports(2)
+    program = (
+        "import several_servers\n"
+        f"for report in several_servers.main(*{ports}): print(report.is_clean)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert status(ports[0]) == 302
+        assert status(ports[1]) == 200
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (output, process.returncode) == ("True\nTrue\n", 0)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def status(port: int) -> int:
+    for _ in range(PATIENCE * 50):
+        connection = http.client.HTTPConnection("localhost", port, timeout=PATIENCE)
+        with closing(connection), suppress(ConnectionRefusedError):
+            connection.request("GET", "/")
+            return connection.getresponse().status
+        time.sleep(0.02)
+    pytest.fail("the example did not come up")
+
+
+def test_drive_shutdown_drains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("drive_shutdown").main().is_clean
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_nested_drains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert trio.run(load("nested").main, 0).is_clean
+    assert capsys.readouterr().out.startswith("serving at http://")
+
+
+def test_serving_is_over_after_its_block() -> None:
+    answer = trio.run(load("serving").main)
+    assert answer.startswith("HTTP/1.1 200 OK\r\n")
+    assert "hello" in answer
+    assert "not running" in answer
+
+
+def test_test_with_virtual_time_passes() -> None:
+    module = load("test_with_virtual_time")
+    module.test_a_request_in_flight_is_finished()
+    module.test_a_request_that_takes_too_long_is_answered_503()

@@ -1,0 +1,107 @@
+"""From ``MODULE:ATTR`` to what it names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, final
+
+import click
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["CannotStart", "load_target"]
+
+
+@final
+class CannotStart(click.ClickException):
+    """The server could not start: one line on stderr, below the traceback of its cause; status 3.
+
+    Raised ``from None`` where the line says it all.
+    """
+
+    exit_code = 3
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Print it."""
+        if self.__cause__ is not None:
+            traceback.print_exception(self.__cause__, file=file)
+        super().show(file)
+
+
+def load_target(target: str, *, factory: bool) -> object:
+    """Import a module or a file and return the attribute, or what a factory returns.
+
+    The current directory, or the file's, is importable from here on, as it is for
+    ``python -m module`` and ``python file.py``.
+
+    Args:
+      target: ``package.module:attribute`` or ``path/to/file.py:attribute``; the attribute may be
+        dotted.
+      factory: Call the attribute, without arguments.
+
+    Raises:
+      CannotStart: There is no such module, file or attribute; the factory is no plain function; or
+        the application's own code raised the ``__cause__``.
+    """
+    source, _, attribute = target.rpartition(":")
+    if not source or not attribute:
+        raise CannotStart(f"{target!r} names nothing: expected MODULE:ATTR or path/to/file.py:ATTR")
+    try:
+        found: object = _load_file(source) if source.endswith(".py") else _load_module(source)
+        for name in attribute.split("."):
+            try:
+                found = getattr(found, name)
+            except AttributeError:
+                raise CannotStart(f"{source} has no {attribute!r}") from None
+        return _call(found, target) if factory else found
+    except CannotStart:
+        raise
+    except Exception as error:
+        raise CannotStart(f"cannot load {target}: {error!r}") from error
+
+
+def _load_module(name: str) -> ModuleType:
+    _make_importable(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # Only the module that was asked for, or a package on the way to it; any other is one that
+        # the module itself could not import, and its traceback shows where.
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise CannotStart(
+            f"there is no module {error.name!r} in {Path.cwd()} or sys.path"
+        ) from None
+
+
+def _load_file(name: str) -> ModuleType:
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise CannotStart(f"there is no file {path}")
+    _make_importable(path.parent)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None, "the name ends in .py"
+    assert spec.loader is not None, "only a namespace has none"
+    module = importlib.util.module_from_spec(spec)
+    # Where dataclasses and pickle look for the module of a class.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _call(factory: object, target: str) -> object:
+    if inspect.iscoroutinefunction(factory) or not callable(factory):
+        raise CannotStart(f"{target} is no factory: expected a plain function without arguments")
+    made: object = factory()
+    return made
