@@ -1,10 +1,14 @@
 """Batteries: one file per handler; none imports another.
 
-`sync_handler` runs a plain function in a worker thread.
+.. code-block:: text
+
+    Health          liveness and readiness, which differ while the server drains
+    sync_handler    a plain function, in a worker thread
 """
 
 from __future__ import annotations
 
+from ._health import Health
 from ._sync import sync_handler
 
-__all__ = ["sync_handler"]
+__all__ = ["Health", "sync_handler"]

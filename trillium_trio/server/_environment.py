@@ -11,7 +11,7 @@ from ..listeners import EnvBind, TcpBind, UnixBind
 if TYPE_CHECKING:
     from ..listeners import Bind
 
-__all__ = ["default_bind"]
+__all__ = ["default_bind", "notify_socket"]
 
 _MAX_PORT = 65_535
 
@@ -38,3 +38,8 @@ def default_bind(host: str | None, port: int | None) -> Bind:
             raise ConfigError(f"PORT in the environment must be 0 to {_MAX_PORT}, not {text!r}")
         port = int(text)
     return TcpBind(host, port)
+
+
+def notify_socket() -> str | None:
+    """Return where the service manager wants to be told, or None without one."""
+    return os.environ.get("NOTIFY_SOCKET") or None

@@ -1,0 +1,54 @@
+"""Health checks: liveness and readiness, which differ while the server drains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from ..conn import Handler
+
+if TYPE_CHECKING:
+    from ..conn import Conn
+
+__all__ = ["Health"]
+
+_METHODS = frozenset({"GET", "HEAD"})
+
+
+@final
+class Health(Handler):
+    """Answers two paths: one as long as the process can, one as long as it wants new requests.
+
+    Readiness turns 503 with the stop, while `Config.drain_delay` keeps the listeners open, so that
+    a load balancer looks elsewhere before they close. Liveness stays 200 to the end: a process that
+    drains is not one to kill. Put it in front of what halts.
+
+    Args:
+      liveness: The path of the liveness check.
+      readiness: The path of the readiness check.
+    """
+
+    def __init__(self, *, liveness: str = "/livez", readiness: str = "/readyz") -> None:
+        self._liveness = liveness
+        self._readiness = readiness
+
+    async def run(self, conn: Conn) -> Conn:
+        """Answer a health check; leave every other request alone.
+
+        Cancellation:
+          Nothing to undo: it does not wait.
+        """
+        if conn.method not in _METHODS:
+            return conn
+        path = conn.path
+        if path not in {self._liveness, self._readiness}:
+            return conn
+        # No cache may answer in our place.
+        conn.with_response_header("cache-control", "no-store")
+        if path == self._readiness and not conn.swansong.is_running:
+            return conn.ok("shutting down\n").with_status(503)
+        return conn.ok("ok\n")
+
+    @property
+    def name(self) -> str:
+        """The two paths."""
+        return f"Health({self._liveness}, {self._readiness})"

@@ -1,0 +1,67 @@
+"""What a service manager is told: sd_notify, without a library.
+
+The protocol is one datagram of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names
+(systemd's sd_notify(3)). It is best effort: a service manager that does not listen is no error.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import final
+
+__all__ = ["Notifier"]
+
+logger = logging.getLogger("trillium_trio.server")
+
+
+@final
+class Notifier:
+    """Tells the service manager how the server is; does nothing where there is none.
+
+    Args:
+      address: The value of ``NOTIFY_SOCKET``: a path, ``@name`` for an abstract socket, or None.
+    """
+
+    __slots__ = ("_address",)
+
+    def __init__(self, address: str | None) -> None:
+        # Anything else, such as vsock:, is for machines that talk to their host.
+        is_usable = address is not None and address.startswith(("/", "@"))
+        self._address = address if is_usable else None
+
+    def ready(self, status: str) -> None:
+        """Say that serving has begun: dependants may start."""
+        self._send("READY=1", f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """Say that the stop has come. It cannot be taken back."""
+        self._send("STOPPING=1", "STATUS=draining")
+
+    def draining(self, status: str, *, extend_by: float | None) -> None:
+        """Show a drain in progress.
+
+        Args:
+          status: One line.
+          extend_by: Ask not to be killed for this many seconds from now, beyond the stop timeout.
+            None: do not ask.
+        """
+        lines = [f"STATUS={status}"]
+        if extend_by is not None:
+            lines.append(f"EXTEND_TIMEOUT_USEC={int(extend_by * 1_000_000)}")
+        self._send(*lines)
+
+    def _send(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        message = "\n".join(line.replace("\n", " ") for line in lines).encode(errors="replace")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.sendto(message, address)
+        except OSError as error:
+            logger.warning("cannot notify %s: %s", self._address, error)
+
+    def __repr__(self) -> str:
+        return f"<Notifier {self._address or 'without a service manager'}>"
