@@ -1,0 +1,144 @@
+"""What is asked of which servers, and how good the answer should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, final
+
+from benchmarks.load.payload import DOWNLOAD_BYTES
+from benchmarks.servers import OURS, OURS_ROUTED, REFERENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CASES", "FLOORS", "GOALS", "PEERS", "Case", "Goal"]
+
+PEERS = (OURS, REFERENCE, "uvicorn h11+asyncio", "hypercorn trio", "granian asgi", "aiohttp")
+FLOORS = ("floor: trio", "floor: uvloop")
+
+# Eleven with Host, some 550 bytes in all: what a browser sends.
+BROWSER_HEADERS = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+    "Accept-Language: en-GB,en;q=0.7,de;q=0.3",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Referer: http://localhost/index.html?page=2",
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=yes",
+    "Sec-Fetch-Dest: document",
+    "Sec-Fetch-Mode: navigate",
+    "Cache-Control: no-cache",
+    'If-None-Match: W/"4a1f-18c7e2b0d40"',
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One kind of request.
+
+    Attributes:
+      name: What tables call it.
+      servers: Who is asked, by name.
+      connections: How many at once; one measurement for each.
+      path, method, headers: Of the request. Host is added.
+      body_bytes: The length of its body.
+      transfer_bytes: What one request moves, if that is what counts; else 0.
+    """
+
+    name: str
+    servers: tuple[str, ...]
+    connections: tuple[int, ...]
+    path: str = "/"
+    method: Literal["GET", "POST"] = "GET"
+    headers: tuple[str, ...] = ()
+    body_bytes: int = 0
+    transfer_bytes: int = 0
+
+    def request(self) -> bytes:
+        """Return the bytes of the request."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: localhost", *self.headers]
+        if self.body_bytes:
+            lines.append(f"Content-Length: {self.body_bytes}")
+        return "\r\n".join([*lines, "", ""]).encode() + bytes(self.body_bytes)
+
+
+CASES = (
+    Case(name="small head", servers=(*PEERS, *FLOORS), connections=(1, 64, 256)),
+    Case(
+        name="11 headers",
+        servers=(*PEERS, *FLOORS),
+        connections=(1, 64, 256),
+        headers=BROWSER_HEADERS,
+    ),
+    Case(
+        name="router, handlers, JSON",
+        servers=(OURS_ROUTED, "starlette on uvicorn"),
+        connections=(64,),
+        path="/users/42",
+        headers=("User-Agent: benchmark",),
+    ),
+    Case(
+        name="echo of 1 KiB",
+        servers=PEERS,
+        connections=(64,),
+        path="/echo",
+        method="POST",
+        body_bytes=1_024,
+    ),
+    Case(
+        name="download of 64 MiB",
+        servers=PEERS,
+        connections=(1,),
+        path="/download",
+        transfer_bytes=DOWNLOAD_BYTES,
+    ),
+    Case(
+        name="upload of 64 MiB",
+        servers=PEERS,
+        connections=(1,),
+        path="/upload",
+        method="POST",
+        body_bytes=DOWNLOAD_BYTES,
+        transfer_bytes=DOWNLOAD_BYTES,
+    ),
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A ratio of two servers in one case, and what it should be.
+
+    Attributes:
+      name: Its number among the project's performance goals.
+      case, connections: Where it is measured.
+      ours, anchor: The two servers.
+      at_least: The bound of ours / anchor in requests per second; or None.
+      at_most: The bound of ours / anchor in CPU time per request; or None.
+    """
+
+    name: str
+    case: str
+    connections: int = 64
+    ours: str = OURS
+    anchor: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+GOALS: Sequence[Goal] = (
+    Goal(name="P1", case="small head", anchor=REFERENCE, at_least=1.1),
+    Goal(name="P2", case="11 headers", anchor=REFERENCE, at_least=1.0),
+    Goal(name="P3", case="11 headers", anchor="uvicorn h11+asyncio", at_least=3.0),
+    Goal(name="P3", case="11 headers", anchor="hypercorn trio", at_least=18.0),
+    Goal(name="P4", case="small head", anchor="floor: trio", at_most=1.5),
+    Goal(
+        name="P5",
+        case="router, handlers, JSON",
+        ours=OURS_ROUTED,
+        anchor="starlette on uvicorn",
+        at_least=1.2,
+    ),
+    Goal(name="P7", case="download of 64 MiB", connections=1, anchor=REFERENCE, at_least=1.0),
+    Goal(name="P7", case="upload of 64 MiB", connections=1, anchor=REFERENCE, at_least=2.5),
+)
