@@ -24,9 +24,10 @@ changes it, then looks who is known. Whoever comes late sees the level.
 *The lock and the queue.* A stop must work in a signal handler and a release in a finalizer, both
 of which interrupt any line of code in this folder. A lock alone would deadlock there or, if
 re-entrant, let two halves of two operations mix. So changes are operations in a queue; the
-outermost frame of a thread carries them out, and whoever interrupts it only appends. What leaves
-the folder (waking a task, logging) is done after the lock was given back, so no foreign lock is
-ever taken under ours. `trio` objects are touched only in their own run.
+outermost frame of a thread carries them out, and whoever interrupts it only appends. Guards need
+neither: each is a key in a dict, put and popped in one step, and the count is the dict's size.
+What leaves the folder (waking a task, logging) is done after the lock was given back, so no foreign
+lock is ever taken under ours. `trio` objects are touched only in their own run.
 
 *Cancel scopes* can be attached: ``cancel()`` and the deadline of ``shut_down(timeout)`` reach them
 in their own trio run, by its own clock.

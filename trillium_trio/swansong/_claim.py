@@ -6,14 +6,14 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
+import trio
+
 from ._tree import wake_due
 
 if TYPE_CHECKING:
     import weakref
     from threading import Thread
     from types import CodeType
-
-    import trio
 
     from ._tree import Node
 
@@ -61,7 +61,7 @@ class Claim:
     @property
     def is_hold(self) -> bool:
         """Whether it is a live hold: counted in completion, but no guard."""
-        return self in self.node.tree.holds
+        return self in self.node.holds
 
     @property
     def site(self) -> str:
@@ -78,50 +78,61 @@ class Claim:
         return monotonic() - self.taken_at
 
 
-# Operations, as in `_tree`.
+# Taking and releasing are no operations of the tree's queue. To put a key into a dict and to pop
+# one are single steps, which no other thread, signal handler or finalizer can divide, and the count
+# is the size of the dict: so they need no lock. A release then looks for the stop, as a stop looks
+# for what is left: whichever comes second sees the other.
 
 
+@trio.lowlevel.enable_ki_protection
 def take_guard(claim: Claim) -> None:
     """Count a guard at its node and above."""
     node: Node | None = claim.node
-    claim.node.tree.guards[claim] = None
     while node is not None:
-        node.guards += 1
+        node.guards[claim] = None
         node = node.parent
 
 
+@trio.lowlevel.enable_ki_protection
 def release_guard(claim: Claim) -> None:
     """Count a guard no more. Idempotent."""
-    # Looked at here and not by the caller: two threads could both pass there.
-    if claim.is_released:
+    # Of several that release it at a time, one pops it.
+    if claim.node.guards.pop(claim, claim) is claim:
         return
     claim.is_released = True
-    node: Node | None = claim.node
-    tree = claim.node.tree
-    del tree.guards[claim]
+    node = claim.node.parent
     while node is not None:
-        node.guards -= 1
+        del node.guards[claim]
         node = node.parent
     # The one look that a server which is not stopping pays for.
-    if tree.is_stopping:
-        _after_release(claim, finished=1)
+    if claim.node.tree.is_stopping:
+        claim.node.tree.submit(_after_guard, claim)
 
 
 def take_hold(claim: Claim) -> None:
     """Count a hold at its node and above."""
-    claim.node.tree.holds[claim] = None
     for node in claim.node.path():
-        node.holds += 1
+        node.holds[claim] = None
 
 
 def release_hold(claim: Claim) -> None:
     """Count a hold no more. Idempotent."""
-    if claim.is_released:
+    if claim.node.holds.pop(claim, claim) is claim:
         return
     claim.is_released = True
-    del claim.node.tree.holds[claim]
     for node in claim.node.path():
-        node.holds -= 1
+        node.holds.pop(claim, None)
+    claim.node.tree.submit(_after_hold, claim)
+
+
+# Operations, as in `_tree`.
+
+
+def _after_guard(claim: Claim) -> None:
+    _after_release(claim, finished=1)
+
+
+def _after_hold(claim: Claim) -> None:
     _after_release(claim, finished=0)
 
 

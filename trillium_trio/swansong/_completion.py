@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import queue
+import threading
 from abc import ABC, abstractmethod
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, final
 
 import trio
 
@@ -99,17 +102,27 @@ class _Wait(ABC, Generic[R]):
         woken: queue.SimpleQueue[None] = queue.SimpleQueue()
         waiter = Waiter(self._node, self._goal, partial(woken.put, None))
         waiter.start()
+        is_main = threading.current_thread() is threading.main_thread()
+        longest = _LONGEST_PARK_OF_MAIN if is_main else _LONGEST_PARK
+        deadline = math.inf if timeout is None else monotonic() + timeout
         try:
-            woken.get(timeout=None if timeout is None else min(max(timeout, 0.0), _LONGEST_TIMEOUT))
-        except queue.Empty:
-            raise TimeoutError(f"{self!r} after {timeout} s") from None
+            while True:
+                try:
+                    woken.get(timeout=min(max(deadline - monotonic(), 0.0), longest))
+                except queue.Empty:
+                    if monotonic() >= deadline:
+                        raise TimeoutError(f"{self!r} after {timeout} s") from None
+                else:
+                    return self._result()
         finally:
             waiter.cancel()
-        return self._result()
 
 
-# What the lock under a queue can wait for, in seconds, is bounded; `math.inf` is not within.
-_LONGEST_TIMEOUT = 1e9
+# In seconds. A signal that arrives at the very moment when the main thread goes to sleep does not
+# wake it, and its handler, which may be what shuts down, is called only when the sleep is over.
+_LONGEST_PARK_OF_MAIN: Final = 1.0
+# What the lock under a queue can wait for is bounded.
+_LONGEST_PARK: Final = 1e6
 
 
 @final

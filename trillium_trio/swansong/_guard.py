@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "Guarded"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 
 
@@ -83,13 +84,13 @@ class Guard:
     def clone(self) -> Guard:
         """Take another guard, which counts on its own and inherits the site and the label."""
         claim = self._claim.copy()
-        claim.node.tree.submit(take_guard, claim)
+        take_guard(claim)
         return Guard(claim)
 
     def release(self) -> None:
         """Give the guard back. Idempotent, and callable from anywhere."""
         claim = self._claim
-        claim.node.tree.submit(release_guard, claim)
+        release_guard(claim)
 
     def __enter__(self) -> Self:
         if self._claim.is_released:
@@ -111,7 +112,8 @@ class Guard:
         if claim.is_released:
             return
         message = f"guard taken at {claim.site} was never released"
-        if claim.node.tree.submit(release_guard, claim):
+        release_guard(claim)
+        if not claim.node.tree.is_inside:
             warnings.warn(message, ResourceWarning, stacklevel=2)
         else:
             # An operation of this thread was interrupted, and its lock is held: warnings call
@@ -152,17 +154,17 @@ def check_wrappable(wrapped: object) -> None:
         raise TypeError(f"expected an awaitable, iterator or context manager, not {wrapped!r}")
 
 
-class Wrapper:
+class Wrapper(ABC):
     """The base of our wrappers of async iterators."""
 
     __slots__ = ()
 
+    @abstractmethod
     async def aclose(self) -> None:
         """Close what is wrapped.
 
         Cancellation: as what is wrapped says.
         """
-        raise NotImplementedError
 
 
 async def close_async_generator(iterator: object) -> None:
@@ -175,7 +177,7 @@ async def close_async_generator(iterator: object) -> None:
 
 
 @final
-class Guarded(Wrapper, Generic[T]):
+class Guarded(Wrapper, Generic[T_co]):
     """Work that carries its own guard: an awaitable, iterator or context manager, as wrapped.
 
     The guard counts from ``swansong.guarded()`` on, until the work is over: the awaitable has
@@ -189,9 +191,9 @@ class Guarded(Wrapper, Generic[T]):
 
     __slots__ = ("_async_iterator", "_iterator", "guard", "wrapped")
 
-    def __init__(self, wrapped: T, guard: Guard) -> None:
+    def __init__(self, wrapped: T_co, guard: Guard) -> None:
         self.guard = guard
-        self._async_iterator: AsyncIterator[Any] | None = None  # of what T is iterable over
+        self._async_iterator: AsyncIterator[Any] | None = None  # of whatever T_co yields
         self._iterator: Iterator[Any] | None = None  # likewise
         self.wrapped = wrapped
 

@@ -28,7 +28,7 @@ class Hold:
 
     def release(self) -> None:
         """Give the hold back. Idempotent, and callable from anywhere."""
-        self._claim.node.tree.submit(release_hold, self._claim)
+        release_hold(self._claim)
 
     def __repr__(self) -> str:
         state = "released" if self._claim.is_released else f"{self._claim.age:.1f}s old"
@@ -42,5 +42,5 @@ def hold(swansong: Swansong, label: str) -> Hold:
     claim = Claim(node, frame.f_code, frame.f_lasti, label)
     if trio.lowlevel.in_trio_task():
         name_holder(claim)
-    node.tree.submit(take_hold, claim)
+    take_hold(claim)
     return Hold(claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from ._report import GuardEntry, GuardReport
@@ -20,15 +21,17 @@ _STACKS_PER_SITE = 10
 
 
 def observe(claims: Iterable[Claim], *, stacks: bool) -> GuardReport:
-    """Return a report of these claims, which come oldest first."""
+    """Return a report of these claims."""
     by_site: dict[str, list[Claim]] = {}
-    for claim in claims:
+    for claim in sorted(claims, key=lambda claim: claim.taken_at):
         by_site.setdefault(claim.site, []).append(claim)
     snapshot = Snapshot() if stacks and by_site else None
-    return GuardReport(entries=tuple(_entry(*group, snapshot) for group in by_site.items()))
+    # One moment for all, or the order by age could contradict the ages.
+    now = monotonic()
+    return GuardReport(entries=tuple(_entry(*group, now, snapshot) for group in by_site.items()))
 
 
-def _entry(site: str, claims: list[Claim], snapshot: Snapshot | None) -> GuardEntry:
+def _entry(site: str, claims: list[Claim], now: float, snapshot: Snapshot | None) -> GuardEntry:
     shown: list[str] = []
     where = None
     if snapshot is not None:
@@ -46,7 +49,7 @@ def _entry(site: str, claims: list[Claim], snapshot: Snapshot | None) -> GuardEn
     return GuardEntry(
         site=site,
         count=len(claims),
-        oldest_age=claims[0].age,
+        oldest_age=now - claims[0].taken_at,
         labels=tuple(_text(claim.label) for claim in claims if claim.label is not None),
         stacks=tuple(shown),
         where=where,

@@ -73,12 +73,7 @@ class Snapshot:
         for frames in self._threads.values():
             if outermost in frames:
                 return frames[: frames.index(outermost) + 1]
-        waiting: list[FrameType] = []
-        try:
-            waiting.extend(frame for frame, _ in task.iter_await_frames())
-        except TypeError:
-            pass  # it waits for something that trio cannot look into
-        return waiting[::-1]
+        return [frame for frame, _ in task.iter_await_frames()][::-1]
 
     def _worker_frames(self, task: trio.lowlevel.Task) -> list[FrameType]:
         frames = self._workers.get(id(task), [])

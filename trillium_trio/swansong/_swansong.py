@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 
     from ._report import DrainReport, GuardReport
 
-__all__ = ["Swansong", "attach_scope", "drain_report", "no_guards", "node_of", "record_cut", "was_cancelled"]
+__all__ = [
+    "Swansong",
+    "attach_scope",
+    "drain_report",
+    "no_guards",
+    "node_of",
+    "record_cut",
+    "was_cancelled",
+]
 
 T = TypeVar("T")
 
@@ -82,7 +90,9 @@ class Swansong:
             # Before anything unwinds: afterwards there are no stacks to see.
             by_node: dict[Node, list[Claim]] = {}
             for claim in node.live_guards():
-                by_node.setdefault(claim.node, []).append(claim)
+                # What was cut off below, or with all that is above, is on record already.
+                if not any(above.is_cancelled for above in claim.node.path()):
+                    by_node.setdefault(claim.node, []).append(claim)
             cuts = (
                 Cut(where, observe(claims, stacks=True).entries, reason)
                 for where, claims in by_node.items()
@@ -124,7 +134,7 @@ class Swansong:
     @property
     def guard_count(self) -> int:
         """How many guards are outstanding here and below."""
-        return self._node.guards
+        return len(self._node.guards)
 
     def guard(self, label: object = None) -> Guard:
         """Take a guard: it counts from now on, and completion waits until it is released.
@@ -135,9 +145,8 @@ class Swansong:
           label: What to call the work in reports; its ``str()`` is taken when reported.
         """
         frame = sys._getframe(1)
-        node = self._node
-        claim = Claim(node, frame.f_code, frame.f_lasti, label)
-        node.tree.submit(take_guard, claim)
+        claim = Claim(self._node, frame.f_code, frame.f_lasti, label)
+        take_guard(claim)
         return Guard(claim)
 
     def guarded(self, wrapped: T, label: object = None) -> Guarded[T]:
@@ -154,7 +163,7 @@ class Swansong:
         check_wrappable(wrapped)
         frame = sys._getframe(1)
         claim = Claim(self._node, frame.f_code, frame.f_lasti, label)
-        self._node.tree.submit(take_guard, claim)
+        take_guard(claim)
         return Guarded(wrapped, Guard(claim))
 
     @overload

@@ -11,6 +11,9 @@ a signal handler and in a finalizer, which run in the middle of anything:
   Otherwise two threads could each hold one of the two locks, ours and trio's, and want the other.
 * The stop itself needs no operation. It is a plain store, looked up by walking towards the root, so
   there is no list of children: a child that was dropped has left nothing behind.
+
+Neither do guards and holds: each node keeps those of its subtree in a dict, and to put a key there
+or to pop it is one step, which nothing can divide. See `_claim`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections import deque
 from enum import Enum, auto
 from threading import Lock, get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TypeVar, final
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never, final
 
 import trio
 
@@ -52,37 +55,37 @@ class Tree:
     """The lock, the queue and the registry of claims of one tree of nodes.
 
     Attributes:
-      guards: The live guards of the tree, oldest first (a dict used as an ordered set).
-      holds: The live holds, likewise.
-      is_stopping: Whether any node was ever stopped; as long as none was, a release is a counter.
+      is_stopping: Whether any node was ever stopped; as long as none was, a release only pops.
     """
 
-    __slots__ = ("_inside", "_lock", "_outbox", "_queue", "guards", "holds", "is_stopping")
+    __slots__ = ("_inside", "_lock", "_outbox", "_queue", "is_stopping")
 
     def __init__(self) -> None:
-        self.guards: dict[Claim, None] = {}
-        self.holds: dict[Claim, None] = {}
         self.is_stopping = False
         self._lock = Lock()
         self._inside: set[int] = set()
         self._queue: deque[tuple[Callable[..., None], object]] = deque()
         self._outbox: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether this very thread was interrupted in an operation, and may hold the lock."""
+        return get_ident() in self._inside
+
     # With trio's own SIGINT handler, KeyboardInterrupt waits until an operation is whole.
     @trio.lowlevel.enable_ki_protection
-    def submit(self, operation: Callable[[S], None], subject: S) -> bool:
+    def submit(self, operation: Callable[[S], None], subject: S) -> None:
         """Carry out ``operation(subject)``, after all that was submitted before.
 
-        Returns:
-          Whether it was carried out before this call returned. False in a signal handler or
-          finalizer that interrupted an operation of this very thread: then it comes soon after.
+        It is done when this returns; but in a signal handler or finalizer that interrupted an
+        operation of this very thread, it comes soon after.
         """
         queue = self._queue
         queue.append((operation, subject))
         me = get_ident()
         inside = self._inside
         if me in inside:
-            return False
+            return
         # At least once round, even if another thread has taken our operation off the queue: once
         # the lock was ours, that operation is over.
         while True:
@@ -101,7 +104,6 @@ class Tree:
                 break
         if self._outbox:
             self._deliver()
-        return True
 
     def later(self, call: Callable[..., None], *args: object) -> None:
         """Have ``call(*args)`` made once no lock is held. It must neither block nor raise."""
@@ -120,13 +122,13 @@ class Tree:
 class Node:
     """The state of one swansong: its place in the tree, the latch, counts and observers.
 
-    Counts and observers are kept for the whole subtree, at every node up to the root, and change
-    in operations only. Everything may be read at any time, without the lock.
+    Guards and observers are kept for the whole subtree, at every node up to the root; what is not
+    a single step changes in operations only. Everything may be read at any time, without the lock.
 
     Attributes:
       stopped_at: When this very node was stopped (`time.monotonic`). The latch.
-      guards: Live guards in the subtree.
-      holds: Live holds in the subtree.
+      guards: The live guards of the subtree, oldest first (a dict used as an ordered set).
+      holds: The live holds of the subtree, likewise.
       waiters: Who waits for something in the subtree (a dict used as an ordered set).
       scopes: The cancel scopes attached in the subtree (likewise).
       sweep_at: At the root: with how many scopes to look for some that are over.
@@ -165,8 +167,8 @@ class Node:
         self.parent = parent
         self.tree: Tree = Tree() if parent is None else parent.tree
         self.stopped_at: float | None = None
-        self.guards = 0
-        self.holds = 0
+        self.guards: dict[Claim, None] = {}
+        self.holds: dict[Claim, None] = {}
         self.waiters: dict[Waiter, None] = {}
         self.scopes: dict[Attachment, None] = {}
         self.sweep_at = SWEEP_AT
@@ -206,12 +208,12 @@ class Node:
     def claims(self) -> Iterator[Claim]:
         """Yield the guards and holds outstanding in the subtree."""
         yield from self.live_guards()
-        yield from (claim for claim in list(self.tree.holds) if self in claim.node.path())
+        yield from list(self.holds)
 
-    def live_guards(self) -> Iterator[Claim]:
-        """Yield the guards outstanding in the subtree, oldest first."""
-        # `list(dict)` is one step: nothing can come in between, not even a finalizer.
-        return (claim for claim in list(self.tree.guards) if self in claim.node.path())
+    def live_guards(self) -> list[Claim]:
+        """Return the guards outstanding in the subtree, oldest first."""
+        # One step: nothing can come in between, not even a finalizer.
+        return list(self.guards)
 
     def stop(self) -> None:
         """Stop this node and all below it. Idempotent."""
@@ -221,14 +223,17 @@ class Node:
         self.tree.submit(wake_due, self)
 
     def drain_report(self) -> DrainReport:
-        """Return how the drain of this node went, provided that it is complete."""
+        """Return how the drain of this node went, or goes, provided that it is stopped."""
         path = tuple(self.path())
         stopped_at = min(node.stopped_at for node in path if node.stopped_at is not None)
-        drained_at = stopped_at if self.drained_at is None else self.drained_at
+        if self.drained_at is not None:
+            until = self.drained_at
+        else:
+            until = monotonic() if self.guards or self.holds else stopped_at
         reasons = (node.cancel_reason for node in path if node.cancel_reason is not None)
         return DrainReport(
             is_clean=not self.is_cut and not any(scope.was_cut for scope in list(self.scopes)),
-            duration=max(0.0, drained_at - stopped_at),
+            duration=until - stopped_at,
             finished=self.finished,
             cancelled=merge_entries(self.cut),
             reason=self.cut_reason or next(reasons, None),
@@ -268,6 +273,8 @@ class Waiter:
                 return not self.node.guards
             case Goal.COMPLETION:
                 return self.node.is_complete
+            case goal:
+                assert_never(goal)
 
     def start(self) -> None:
         """Begin to wait. Pair it with `cancel`, or leave a trace until the goal is reached."""

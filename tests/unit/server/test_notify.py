@@ -107,7 +107,7 @@ def test_a_service_manager_that_does_not_listen_is_no_error(
     notifier = Notifier(path)
     notifier.ready("here")
     [record] = caplog.records
-    assert record.levelno == logging.DEBUG
+    assert record.levelno == logging.WARNING
     assert path in record.getMessage()
     assert repr(notifier) == f"<Notifier {path}>"
 

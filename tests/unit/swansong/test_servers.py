@@ -1,0 +1,192 @@
+"""What the folder offers to servers: holds, uncounted scopes, recorded cuts."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trillium_trio.swansong import (
+    GuardReport,
+    Swansong,
+    drain_report,
+    hold,
+    no_guards,
+    record_cut,
+    was_cancelled,
+)
+from trillium_trio.swansong._swansong import node_of
+from trillium_trio.swansong._tree import SWEEP_AT
+
+
+def test_a_hold_says_what_it_is() -> None:
+    clean_up = hold(Swansong(), "clean-up")
+    assert "clean-up" in repr(clean_up)
+    assert __file__ in repr(clean_up)
+    clean_up.release()
+    assert "released" in repr(clean_up)
+
+
+def test_what_was_cut_off_shows_at_the_node_and_above() -> None:
+    root = Swansong()
+    server, other = root.child(), root.child()
+    with server.guard("GET /slow"):
+        report = server.guard_report()
+    record_cut(server, report, reason="drain_timeout")
+    record_cut(root, GuardReport(), reason="later")
+    root.shut_down()
+    for node in (server, root):
+        found = node.block(timeout=5)
+        assert (found.is_clean, found.reason) == (False, "drain_timeout")
+        assert found.cancelled.entries == report.entries
+    assert other.block(timeout=5).is_clean
+    assert other.block(timeout=5).reason is None
+
+
+async def test_no_guards_comes_before_the_holds_are_gone() -> None:
+    root = Swansong()
+    server = root.child()
+    clean_up = hold(server, "clean-up")
+    guard = server.guard()
+    done = trio.Event()
+
+    async def wait() -> None:
+        await no_guards(server)
+        done.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        completion = root.shut_down()
+        await wait_all_tasks_blocked()
+        assert not done.is_set()
+        assert "pending" in repr(no_guards(server))
+        guard.release()
+    assert no_guards(server).is_complete
+    await no_guards(server)
+    assert not completion.is_complete
+    clean_up.release()
+    assert completion.is_complete
+
+
+def test_was_cancelled_looks_up() -> None:
+    root = Swansong()
+    child = root.child()
+    root.shut_down()
+    assert not was_cancelled(child)
+    root.cancel()
+    assert was_cancelled(child)
+
+
+async def test_scopes_that_are_over_are_forgotten() -> None:
+    root = Swansong()
+    for _ in range(3 * SWEEP_AT):
+        child = root.child()
+        with child.cancel_scope():
+            child.cancel()
+            await trio.sleep_forever()
+    assert len(node_of(root).scopes) <= SWEEP_AT
+    # Forgotten, but not that they were cut.
+    assert not (await root.shut_down()).is_clean
+
+
+def test_reprs() -> None:
+    swansong = Swansong(name="app")
+    with swansong.guard():
+        assert repr(swansong) == "<Swansong 'app', running, 1 guards>"
+        assert repr(swansong.shutting_down()) == "<ShuttingDown, pending>"
+        assert repr(swansong.shut_down()) == "<ShutdownCompletion, pending>"
+    assert repr(swansong.child()) == "<Swansong, complete, 0 guards>"
+    assert repr(swansong.shutting_down()) == "<ShuttingDown, complete>"
+    assert repr(swansong.shut_down()) == "<ShutdownCompletion, complete>"
+
+
+def test_a_completion_made_in_the_middle_of_an_operation_has_not_begun() -> None:
+    swansong = Swansong()
+    seen: list[bool] = []
+    node_of(swansong).tree.submit(lambda _: seen.append(swansong.shut_down().is_complete), None)
+    assert seen == [False]
+    assert swansong.shut_down().is_complete
+
+
+def test_a_time_limit_of_none_is_no_limit() -> None:
+    swansong = Swansong()
+    swansong.shut_down(timeout=float("inf"))
+
+    async def main() -> float:
+        return swansong.cancel_scope().deadline
+
+    assert trio.run(main) == float("inf")
+
+
+def test_the_main_thread_looks_up_now_and_then_while_it_blocks() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trillium_trio.swansong._completion._LONGEST_PARK_OF_MAIN", 0.001)
+        with pytest.raises(TimeoutError, match=r"pending> after 0\.01 s"):
+            Swansong().shutting_down().block(timeout=0.01)
+
+
+def test_interrupt_refuses_what_is_none_of_the_kinds() -> None:
+    with pytest.raises(TypeError):
+        Swansong().interrupt(3)  # type: ignore[call-overload]  # that is the point
+
+
+def test_two_threads_release_one_guard() -> None:
+    swansong = Swansong()
+    for _ in range(200):
+        guard, other = swansong.guard(), swansong.guard()
+        threads = [threading.Thread(target=guard.release) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert swansong.guard_count == 1
+        other.release()
+
+
+def test_the_report_of_a_drain_under_way() -> None:
+    swansong = Swansong()
+    clean_up = hold(swansong, "clean-up")
+    with swansong.guard():
+        swansong.shut_down()
+    first, second = drain_report(swansong), drain_report(swansong)
+    assert (first.finished, first.is_clean) == (1, True)
+    assert 0 < first.duration < second.duration
+    clean_up.release()
+    assert drain_report(swansong) == drain_report(swansong)
+
+
+def test_what_is_cancelled_twice_is_reported_once() -> None:
+    root = Swansong()
+    child, other = root.child(), root.child()
+    with child.guard("mine"), other.guard("other"):
+        child.cancel("first")
+        root.cancel("second")
+        child.child().cancel("third")
+    assert root.block(timeout=5).cancelled.guard_count == 2
+    report = child.block(timeout=5)
+    assert [entry.labels for entry in report.cancelled] == [("mine",)]
+    assert report.reason == "first"
+
+
+def test_two_cancels_in_the_middle_of_an_operation_are_one() -> None:
+    swansong = Swansong()
+
+    def handler(_: object) -> None:
+        swansong.cancel("first")
+        swansong.cancel("second")
+
+    with swansong.guard():
+        node_of(swansong).tree.submit(handler, None)
+    report = swansong.block(timeout=5)
+    assert (report.reason, report.cancelled.guard_count) == ("first", 1)
+
+
+async def test_an_order_for_a_scope_that_is_gone_is_no_matter() -> None:
+    swansong = Swansong()
+    scopes = [swansong.cancel_scope()]
+    swansong.cancel()
+    scopes.clear()
+    await wait_all_tasks_blocked()
+    assert (await swansong).is_clean
