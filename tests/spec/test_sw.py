@@ -471,9 +471,8 @@ async def test_sw_10_stacks_show_where_the_holder_is_parked() -> None:
         assert entry.where.endswith(" in query")
         [stack] = entry.stacks
         lines = stack.splitlines()
-        assert [line.rpartition(" in ")[2] for line in lines[1:3]] == ["query", "handler"]
-        assert "_traps.py" in lines[3]
-        assert "sleep_forever" in stack
+        # Nothing of trio below them.
+        assert [line.rpartition(" in ")[2] for line in lines[1:]] == ["query", "handler"]
         nursery.cancel_scope.cancel()
 
 

@@ -95,7 +95,7 @@ class DrainReport:
     Attributes:
       is_clean: Whether nothing was cut off: no guard's work, and no attached cancel scope.
       duration: Seconds from the first stop to completion.
-      finished: How many guards were released after the stop.
+      finished: How many guards were released after the stop, those that were cut off left out.
       cancelled: What was cut off.
       reason: Why it was cut off, or why ``cancel()`` was called; None if nobody said.
     """

@@ -44,8 +44,8 @@ class Snapshot:
         """Return where the holder is parked.
 
         Returns:
-          Several lines: a heading, its frames with application frames first, innermost first, then
-          its child tasks indented. And the innermost application frame alone, if there is one.
+          Several lines: a heading, the frames of the application, innermost first, or all if
+          there are none; then its child tasks indented. And the innermost application frame alone, if there is one.
         """
         if isinstance(holder, threading.Thread):
             frames = self._threads.get(holder.ident or 0, [])
@@ -131,8 +131,9 @@ def _line(frame: FrameType) -> str:
 
 
 def _lines(frames: list[FrameType]) -> Iterator[str]:
-    # A stable sort: within each half the innermost stays first.
-    for frame in sorted(frames, key=_is_application, reverse=True):
+    # What the application waits for is what its reader can change. The frames below it, in trio and
+    # in ourselves, are the same ten for everyone.
+    for frame in [frame for frame in frames if _is_application(frame)] or frames:
         yield f"  {_line(frame)}"
 
 

@@ -234,7 +234,8 @@ class Node:
         return DrainReport(
             is_clean=not self.is_cut and not any(scope.was_cut for scope in list(self.scopes)),
             duration=until - stopped_at,
-            finished=self.finished,
+            # What was cut is released in the end as well.
+            finished=max(0, self.finished - sum(entry.count for entry in self.cut)),
             cancelled=merge_entries(self.cut),
             reason=self.cut_reason or next(reasons, None),
         )
