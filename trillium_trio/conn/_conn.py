@@ -55,7 +55,11 @@ class Link(Protocol):
         """The default limit of a request body."""
 
     async def is_disconnected(self, *, eof: bool) -> bool:
-        """Look whether the peer has left, without waiting for anything."""
+        """Look whether the peer has left, without waiting for anything.
+
+        Cancellation:
+          Changes nothing.
+        """
 
     def cancel_on_disconnect(self, *, eof: bool) -> AbstractAsyncContextManager[trio.CancelScope]:
         """Cancel a block of code when the peer leaves."""

@@ -38,6 +38,7 @@ HandlerLike: TypeAlias = Union[
     "list[HandlerLike]",
     None,
 ]
+"""What `as_handler` takes: a handler, or what stands for one."""
 
 
 class Handler:
@@ -48,7 +49,11 @@ class Handler:
     """
 
     async def init(self, info: Info) -> None:
-        """Prepare, once, before the server is ready. An exception ends ``serve()``."""
+        """Prepare, once, before the server is ready. An exception ends ``serve()``.
+
+        Cancellation:
+          By ``cancel()`` or the deadline of a stop that comes first: nothing is served.
+        """
 
     @asynccontextmanager
     async def lifespan(self, info: Info) -> AsyncIterator[None]:
@@ -56,11 +61,20 @@ class Handler:
         yield
 
     async def run(self, conn: Conn) -> Conn:
-        """Handle one request."""
+        """Handle one request.
+
+        Cancellation:
+          At the deadline of a drain. The client gets a 503, or, if this returns all the same, the
+          response.
+        """
         return conn
 
     async def before_send(self, conn: Conn) -> Conn:
-        """Touch up a response; called in reverse order of the handlers, halted or not."""
+        """Touch up a response; called in reverse order of the handlers, halted or not.
+
+        Cancellation:
+          As of `run`.
+        """
         return conn
 
     def has_upgrade(self, upgrade: Upgrade) -> bool:
@@ -68,7 +82,11 @@ class Handler:
         return False
 
     async def upgrade(self, upgrade: Upgrade) -> None:
-        """Talk over the upgraded transport; it is closed afterwards."""
+        """Talk over the upgraded transport; it is closed afterwards.
+
+        Cancellation:
+          At the deadline of a drain. The transport is closed.
+        """
 
     @property
     def name(self) -> str:
@@ -130,7 +148,11 @@ class Init(Handler):
         self._fn = fn
 
     async def init(self, info: Info) -> None:
-        """Call the function."""
+        """Call the function.
+
+        Cancellation:
+          The function's.
+        """
         await self._fn(info)
 
     @property
@@ -172,7 +194,11 @@ class State(Handler):
         self._value = value
 
     async def run(self, conn: Conn) -> Conn:
-        """Insert the value."""
+        """Insert the value.
+
+        Cancellation:
+          None: it waits for nothing.
+        """
         return conn.with_state(self._value)
 
     @property
@@ -196,7 +222,11 @@ class Sequence(Handler):
         ]
 
     async def run(self, conn: Conn) -> Conn:
-        """Run each handler until one halts."""
+        """Run each handler until one halts.
+
+        Cancellation:
+          That of the handler that is running; those behind it do not run.
+        """
         for handler in self._running:
             await run_handler(handler, conn)
             if conn.is_halted:
@@ -204,7 +234,11 @@ class Sequence(Handler):
         return conn
 
     async def before_send(self, conn: Conn) -> Conn:
-        """Run each handler's ``before_send`` in reverse."""
+        """Run each handler's ``before_send`` in reverse.
+
+        Cancellation:
+          That of the hook that is running; those before it do not run.
+        """
         for handler in self._finishing:
             _check(handler, conn, await handler.before_send(conn))
         return conn
@@ -214,7 +248,11 @@ class Sequence(Handler):
         return any(handler.has_upgrade(upgrade) for handler in self.handlers)
 
     async def upgrade(self, upgrade: Upgrade) -> None:
-        """Give the upgrade to the first handler that takes it."""
+        """Give the upgrade to the first handler that takes it.
+
+        Cancellation:
+          That of the handler.
+        """
         for handler in self.handlers:
             if handler.has_upgrade(upgrade):
                 await handler.upgrade(upgrade)
@@ -272,6 +310,9 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
 
     Raises:
       TypeError: Its result was not awaitable, or not the conn.
+
+    Cancellation:
+      The handler's.
     """
     result = handler.run(conn)
     try:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from email.message import Message
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, Self, final
 
 from ..exceptions import BadRequest, ContentTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from ..http import Headers
 
 __all__ = ["RequestBody", "RequestSource"]
@@ -32,7 +30,11 @@ class RequestSource(Protocol):
         """The trailer fields, once complete."""
 
     async def receive(self) -> bytes:
-        """Return the next piece of the decoded body, or ``b""`` at its end."""
+        """Return the next piece of the decoded body, or ``b""`` at its end.
+
+        Cancellation:
+          No byte is lost.
+        """
 
 
 @final
@@ -127,21 +129,32 @@ class RequestBody:
         except (ValueError, RecursionError) as error:
             raise BadRequest("the body is not JSON") from error
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
         """Iterate over the pieces as they arrive, up to `HttpConfig.max_body_bytes` in all.
+
+        Leaving the loop early is fine; another goes on where it ended.
+
+        Raises:
+          ContentTooLarge: The declared length passes the limit.
+        """
+        self._refuse_declared(self._max_bytes)
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece.
 
         Raises:
           Exception: Whatever `read` raises.
 
         Cancellation:
-          No byte is lost; a new iteration continues.
+          No byte is lost.
         """
-        self._refuse_declared(self._max_bytes)
-        for piece in self._kept:
-            yield piece
-        self._kept.clear()
-        while piece := await self._receive(self._max_bytes):
-            yield piece
+        if self._kept:
+            return self._kept.pop(0)
+        piece = await self._receive(self._max_bytes)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     def _refuse_declared(self, limit: int) -> None:
         length = self._source.length

@@ -16,11 +16,11 @@ from ..codec import (
     response_framing,
 )
 from ..conn import Conn, Upgrade, run_handler
-from ..exceptions import ClientDisconnected, MisuseError
-from ..http import Body, reason_phrase
+from ..exceptions import MisuseError
+from ..http import Body, Status, reason_phrase
 from ._errors import BodyLengthError, judge
 from ._inbound import inbound_body
-from ._outbound import open_body
+from ._outbound import close_body, open_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -37,6 +37,7 @@ _JOIN_BYTES = 65_536
 class Phase(enum.Enum):
     """Where a connection is; `Http1Connection` draws how they follow one another."""
 
+    HANDSHAKE = "in the TLS handshake"
     IDLE = "idle"
     HEAD = "reading a head"
     HANDLER = "in the handler"
@@ -53,7 +54,8 @@ class Cycle:
     Attributes:
       head: The request.
       conn: What the handler works on.
-      is_answered: The handler and its ``before_send`` are through; `respond` may be called.
+      is_answered: The handler finished in spite of a cut: `respond` may be called, outside the
+        scope that was cancelled.
     """
 
     __slots__ = ("_connection", "_cuts_by_reset", "_inbound", "conn", "head", "is_answered")
@@ -73,31 +75,27 @@ class Cycle:
         Cancellation:
           The handler is cancelled, or the response breaks off. See `sever` and `finish`.
         """
-        connection = self._connection
+        connection, conn = self._connection, self.conn
         connection.phase = Phase.HANDLER
-        service, conn = connection.service, self.conn
         try:
-            await run_handler(service.handler, conn)
+            try:
+                await run_handler(connection.service.handler, conn)
+            except BaseException:
+                await close_body(conn.raw_body)  # it will not be sent
+                raise
         except Exception as error:  # goes through the error table
-            if not self._answer_with(error):
+            if not await self._answer_with(error):
                 await self.finish()
                 return False
-        if service.before_send is not None:
-            try:
-                await service.before_send(conn)
-            except Exception as error:  # goes through the error table
-                if not self._answer_with(error):
-                    await self.finish()
-                    return False
-        self.is_answered = True
         if connection.cut_reason is not None:
             # The handler swallowed its cancellation: leave the scope, which stays cancelled, here;
             # the connection sends the response outside it.
+            self.is_answered = True
             await trio.lowlevel.checkpoint()
         return await self.respond()
 
     async def respond(self) -> bool:
-        """Send the response; return whether another request may follow.
+        """Run ``before_send`` and send the response; return whether another request may follow.
 
         Cancellation:
           The response breaks off. See `sever` and `finish`.
@@ -105,13 +103,13 @@ class Cycle:
         connection = self._connection
         keep = False
         try:
+            if connection.service.before_send is not None:
+                await self._before_send()
             keep = await self._send()
-        except ClientDisconnected as error:
-            connection.log(error)
         except Exception as error:  # goes through the error table
             if connection.phase is Phase.HANDLER:
                 # Nothing is sent yet: it could not be opened or rendered.
-                keep = self._answer_with(error) and await self._send_answer()
+                keep = await self._answer_with(error) and await self._send_answer()
             else:
                 connection.log(error)
                 self.sever()
@@ -138,19 +136,35 @@ class Cycle:
         if self._cuts_by_reset:
             self._connection.transport.abort()
 
-    def _answer_with(self, error: BaseException) -> bool:
+    async def _before_send(self) -> None:
+        hook = self._connection.service.before_send
+        assert hook is not None
+        try:
+            await hook(self.conn)
+        except BaseException:
+            await close_body(self.conn.raw_body)  # it will not be sent
+            raise
+
+    async def _answer_with(self, error: BaseException) -> bool:
         """Turn an exception into a response; return False if there is nobody to answer."""
         self._connection.log(error)
+        if self._connection.cut_reason is not None:
+            # What a cut makes a handler raise says nothing about the request: if this still is the
+            # cancelled scope, leave it, for the 503.
+            await trio.lowlevel.checkpoint()
         status = judge(error).status
         if status is None:
             return False
         self.conn.reset_response(status, f"{reason_phrase(status)}\n")
+        if status == Status.CONTENT_TOO_LARGE:
+            # Not to be sent again on this connection (RFC 9110, 15.5.14), whole or in part.
+            self.conn.response_headers.set("connection", "close")
         return True
 
     async def _send_answer(self) -> bool:
         try:
             return await self._send()
-        except ClientDisconnected as error:
+        except Exception as error:  # nothing more can be tried
             self._connection.log(error)
             return False
 
@@ -202,6 +216,8 @@ class Cycle:
             or not service.swansong.is_running
             or framing is BodyFraming.CLOSE
             or not self._inbound.is_discardable()
+            # A client that reads a 2xx to its CONNECT takes what follows for a tunnel.
+            or (framing is BodyFraming.NONE and head.method == "CONNECT" and not conn.is_upgrade)
         )
         headers = conn.raw_headers
         if is_text and (headers is None or "content-type" not in headers):
@@ -220,6 +236,8 @@ class Cycle:
             version=head.version,
             method=head.method,
         )
+        # From here on a 100 Continue would stand inside or behind the response.
+        self._inbound.invites = False
         return payload, framing, close
 
     async def _stream(
@@ -233,6 +251,8 @@ class Cycle:
                 if piece:  # an empty chunk would end the body
                     await send(render_chunk(piece))
             elif length is not None and sent > length:
+                # What was sent may look whole; nothing but a reset tells otherwise.
+                self._cuts_by_reset = True
                 raise BodyLengthError(sent, length)
             else:
                 await send(piece)
@@ -246,6 +266,7 @@ class Cycle:
         connection, conn, handler = self._connection, self.conn, self._connection.service.handler
         if not await self._inbound.discard():
             raise MisuseError("an upgrade needs its request's body to be read first")
+        await close_body(conn.raw_body)  # it will not be sent
         wire = connection.wire
         upgrade = Upgrade(conn, transport=connection.transport, leftover=wire.buffer)
         if not handler.has_upgrade(upgrade):

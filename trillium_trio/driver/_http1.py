@@ -40,14 +40,15 @@ class Http1Connection:
                           +------------- keep-alive -------------+
                           v                                      |
         accepted --->  IDLE --> HEAD --> HANDLER --> SENDING --> SENT
-                        |        |          |          |  |       |
-              timeout,  |  408,  |          | upgrade  |  | cut   | close
-              end, stop |  4xx   |          v          |  |       v
-                        |        |       UPGRADED      |  |       |
-                        v        v          v          v  v       v
-                      closed  ENDING     ENDING  aborted  closed  ENDING  (the polite close)
+                        |        |          |          |          |
+              timeout,  |  408,  |          | upgrade  | failure  | close
+              end, stop |  4xx   |          v          |          |
+                        |        |       UPGRADED      |          |
+                        v        v          v          v          v
+                      closed  ENDING     ENDING     ENDING     ENDING  (the polite close)
 
-    A guard is held from the first byte of a head to the end of SENT. The stop never cancels a
+    With TLS, HANDSHAKE comes first. A guard is held from the first byte of a head to the end of
+    SENT. The stop never cancels a
     connection: `notice` wakes one that is IDLE, and every other looks at the stop when it gets
     there. Only `cut`, at the deadline of a drain, cancels, and what becomes of the request is then
     decided outside the cancelled scope, from `cut_reason`.
@@ -94,21 +95,18 @@ class Http1Connection:
         """
         self._task = trio.lowlevel.current_task()
         try:
-            failure: BaseException | None = None
-            try:
-                with self._scope:
-                    await self._serve()
-            except BaseException as error:  # the boundary around a connection
-                failure = self._contain(error)
+            failure = await self._contained(self._serve, self._scope)
             if self.cut_reason is not None:
-                failure = await self._part(failure)
+                # A second each: who takes no last words must not keep `after_send` from its turn.
+                for step in (self._last_words, self._take_leave):
+                    scope = trio.move_on_after(_LAST_WORDS_SECONDS, shield=True)
+                    failure = await self._contained(step, scope) or failure
+            failure = await self._contained(self._close, trio.CancelScope()) or failure
             if failure is not None:
                 raise failure
         finally:
             self.service.watchdog.forget(self.wire)
             self.release()
-            # Does nothing after a proper close.
-            self.transport.abort()
             self.service.connections.discard(self)
             if not self.service.connections:
                 self.service.on_idle()
@@ -180,7 +178,7 @@ class Http1Connection:
                 if self.transport.wake_reason is not None:
                     self.transport.clear_wake()
                 wire.look()
-                if wire.buffer:
+                if is_head_started(wire.buffer):
                     return True
                 told, grace = service.drain_time, service.keepalive_grace
                 if wire.is_eof or wire.is_gone or told - self.idle_since >= grace:
@@ -232,7 +230,10 @@ class Http1Connection:
                 return parsed
 
     async def _shake_hands(self) -> bool:
-        self.phase = Phase.HEAD
+        self.phase = Phase.HANDSHAKE
+        if self.transport.wake_reason is not None:
+            # Told before it began to run; looked at again when IDLE.
+            self.transport.clear_wake()
         with trio.move_on_after(self.service.http.handshake_timeout):
             try:
                 await self.transport.handshake()
@@ -276,39 +277,48 @@ class Http1Connection:
         service.watchdog.arm(self.wire, trio.current_time() + service.http.linger_timeout)
         await close_politely(self.transport)
 
-    async def _part(self, failure: BaseException | None) -> BaseException | None:
-        """Answer a request that was cut, within a second, outside the cancelled scope."""
-        phase, cycle = self.phase, self.cycle
-        with trio.move_on_after(_LAST_WORDS_SECONDS, shield=True):
-            if self.transport.wake_reason is not None:
-                self.transport.clear_wake()
-            try:
-                if phase is Phase.HEAD or (cycle is not None and phase is Phase.HANDLER):
-                    await self._last_words(cycle)
-                elif cycle is not None:
-                    cycle.sever()
-                    await cycle.finish()
-                    await self.transport.aclose()
-            except ClientDisconnected:
-                pass
-            except BaseException as error:  # the boundary around a connection
-                failure = self._contain(error) or failure
-        return failure
-
-    async def _last_words(self, cycle: Cycle | None) -> None:
-        if cycle is not None and cycle.is_answered:
+    async def _last_words(self) -> None:
+        """Answer a request that was cut, if nothing of an answer is sent yet."""
+        if self.transport.wake_reason is not None:
+            self.transport.clear_wake()
+        if self.cycle is not None and self.cycle.is_answered:
             # It swallowed the cancellation and finished: its answer is as good as any.
-            await cycle.respond()
-        else:
+            await self.cycle.respond()
+        elif self.phase in (Phase.HEAD, Phase.HANDLER):
             error = ServiceUnavailable("shutting down")
             logger.info("%s: %s: %s", self.transport.peer, self.label, error)
             self.phase = Phase.SENDING
             await self.wire.send(
                 self._error_response(error.status, retry_after=_RETRY_AFTER_SECONDS)
             )
-            if cycle is not None:
-                await cycle.finish()
-        await self._close_politely()
+            self.phase = Phase.SENT
+
+    async def _take_leave(self) -> None:
+        """End what was cut: `after_send`, then the close that fits."""
+        phase = self.phase
+        if self.cycle is not None:
+            self.cycle.sever()
+            await self.cycle.finish()
+        if phase is Phase.SENT:
+            await self._close_politely()
+        else:
+            await self.transport.aclose()
+
+    async def _close(self) -> None:
+        # Both do nothing after a proper close.
+        self.transport.abort()
+        await self.transport.aclose()
+
+    async def _contained(
+        self, step: Callable[[], Awaitable[None]], scope: trio.CancelScope
+    ) -> BaseException | None:
+        """Run a step; nothing but what is returned leaves it. See `_contain`."""
+        try:
+            with scope:
+                await step()
+        except BaseException as error:  # the boundary around a connection
+            return self._contain(error)
+        return None
 
     def _contain(self, error: BaseException) -> BaseException | None:
         """Log what left the connection's code; return what must leave its task: Cancelled."""
@@ -373,7 +383,11 @@ class Http1Connection:
         return self.service.http.max_body_bytes
 
     async def is_disconnected(self, *, eof: bool) -> bool:
-        """See `Link`."""
+        """See `Link`.
+
+        Cancellation:
+          Changes nothing.
+        """
         await trio.lowlevel.checkpoint()
         self.wire.look()
         return self.wire.is_gone or (eof and self.wire.is_eof)
@@ -382,6 +396,8 @@ class Http1Connection:
     async def cancel_on_disconnect(self, *, eof: bool) -> AsyncIterator[trio.CancelScope]:
         """See `Link`."""
         error: Exception | None = None
+        # Not left to the task, which may begin after the first read of the block.
+        self.wire.begin_watch()
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
                 nursery.start_soon(_watch, self.wire, scope, eof)

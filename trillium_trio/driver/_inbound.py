@@ -27,9 +27,12 @@ _DISCARD_BYTES = 65_536
 class _Empty:
     """The body of a request that has none."""
 
-    __slots__ = ()
+    __slots__ = ("invites",)
     length = 0
     is_complete = True
+
+    def __init__(self) -> None:
+        self.invites = False
 
     @property
     def trailers(self) -> Headers:
@@ -55,26 +58,27 @@ class InboundBody:
 
     Attributes:
       length: The declared length, or None when chunked.
+      invites: The client waits for ``100 Continue``, which the first read is to send.
       is_broken: The framing is bad or the peer is late or gone: nothing behind it can be read.
     """
 
     __slots__ = (
         "_config",
-        "_invites",
         "_reader",
         "_received",
         "_waited",
         "_wire",
+        "invites",
         "is_broken",
         "length",
     )
 
     def __init__(self, wire: Wire, head: RequestHead, config: HttpConfig) -> None:
         self.length = head.content_length
+        self.invites = head.expects_continue
         self.is_broken = False
         self._wire = wire
         self._config = config
-        self._invites = head.expects_continue
         self._received = 0
         self._waited = 0.0
         self._reader: LengthReader | ChunkedReader = (
@@ -115,7 +119,7 @@ class InboundBody:
         """Whether reading on is worth keeping the connection."""
         if self.is_complete:
             return True
-        if self.is_broken or self._invites or self.length is None:
+        if self.is_broken or self.invites or self.length is None:
             return False
         return self.length - self._received <= _DISCARD_BYTES
 
@@ -138,8 +142,8 @@ class InboundBody:
         wire, config = self._wire, self._config
         if self.is_broken:
             raise ClientDisconnected("the request body broke off before")
-        if self._invites:
-            self._invites = False
+        if self.invites:
+            self.invites = False
             # A client that already sends its body does not wait (RFC 9110, 10.1.1).
             if not wire.buffer:
                 await wire.send(render_continue())

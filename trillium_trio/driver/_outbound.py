@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from anyio.to_thread import run_sync
 
-from ..http import ReceivesSome
+from ..http import Body, ReceivesSome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 
-    from ..http import Body
+    from ..http import BodyLike
 
-__all__ = ["open_body"]
+__all__ = ["close_body", "open_body"]
 
 # A hop to a worker thread costs about 100 us: a piece must be worth it.
 _FILE_PIECE_BYTES = 256 * 1024
@@ -41,17 +41,41 @@ async def open_body(body: Body) -> AsyncIterator[tuple[int | None, AsyncIterable
         file = await run_sync(source.open, "rb")
         try:
             length = await run_sync(_length_of, file)
-            yield length, _read_file(file)
+            async with aclosing(_read_file(file)) as pieces:
+                yield length, pieces
         finally:
             # Nothing was written: closing cannot wait for a disk.
             file.close()
     else:
         try:
-            yield body.length, _read_stream(source) if isinstance(source, ReceivesSome) else source
+            if isinstance(source, ReceivesSome):
+                async with aclosing(_read_stream(source)) as pieces:
+                    yield body.length, pieces
+            else:
+                # An iterable may make a generator, which then is nobody else's to close.
+                iterator = aiter(source)
+                try:
+                    yield body.length, iterator
+                finally:
+                    await _close(iterator)
         finally:
-            close = getattr(source, "aclose", None)
-            if close is not None:
-                await close()
+            await _close(source)
+
+
+async def close_body(body: BodyLike) -> None:
+    """Close the source of a body that will not be sent.
+
+    Cancellation:
+      The source is closed under the cancellation.
+    """
+    if isinstance(body, Body) and body.source is not None:
+        await _close(body.source)
+
+
+async def _close(source: object) -> None:
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _length_of(file: BinaryIO) -> int | None:
@@ -59,11 +83,11 @@ def _length_of(file: BinaryIO) -> int | None:
     return os.fstat(file.fileno()).st_size if file.seekable() else None
 
 
-async def _read_file(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _read_file(file: BinaryIO) -> AsyncGenerator[bytes, None]:
     while piece := await run_sync(file.read, _FILE_PIECE_BYTES):
         yield piece
 
 
-async def _read_stream(stream: ReceivesSome) -> AsyncIterator[bytes]:
+async def _read_stream(stream: ReceivesSome) -> AsyncGenerator[bytes, None]:
     while piece := await stream.receive_some():
         yield bytes(piece)

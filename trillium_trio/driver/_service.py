@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, final
 
 from ..codec import HeadLimits
-from ..conn import Handler, leaves
+from ..conn import Handler, Sequence, leaves
 from ..http import DateCache
 from ._watchdog import Watchdog
 
@@ -67,7 +67,7 @@ class Service:
         self.handler = handler
         # Skipped whole when no handler has anything to do before sending.
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
-        self.before_send = handler.before_send if hooks else None
+        self.before_send = Sequence(hooks).before_send if hooks else None
         self.http = http
         self.info = info
         self.swansong = swansong

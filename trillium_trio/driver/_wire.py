@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from ..exceptions import ClientDisconnected
+from ..exceptions import ClientDisconnected, MisuseError
 from ..transport import Woken
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Wire:
         "_arrived",
         "_config",
         "_credit",
+        "_room",
+        "_sent",
+        "_waited",
         "_watchdog",
         "buffer",
         "deadline",
@@ -76,6 +79,11 @@ class Wire:
         self._credit = _CREDIT
         # Set while a watcher is the one reader: others wait for what it brings.
         self._arrived: trio.Event | None = None
+        # Set while a watcher is far enough ahead: it goes on when the handler has read.
+        self._room: trio.Event | None = None
+        # Bytes that the peer has taken, and seconds that it was waited for, over all responses.
+        self._sent = 0
+        self._waited = 0.0
 
     def expire(self) -> None:
         """Wake the parked wait: its time is up."""
@@ -123,6 +131,8 @@ class Wire:
             await self._wait_for_watcher(deadline)
         if self.buffer:
             data, self.buffer = self.buffer, b""
+            if self._room is not None:
+                self._room.set()
             await self.give_way(len(data))
             return data
         return await self.receive(deadline)
@@ -144,6 +154,7 @@ class Wire:
         except ClientDisconnected:
             self.is_gone = True
             raise
+        self._sent += len(data)
         await self.give_way(len(data))
 
     async def give_way(self, size: int) -> None:
@@ -160,15 +171,19 @@ class Wire:
     async def _send_rest(self, view: memoryview) -> None:
         timeout, rate = self._config.write_timeout, self._config.min_rate
         transport = self.transport
-        sent, waited = 0, 0.0
+        sent = 0
+        start = trio.current_time()
         try:
             while sent < len(view):
-                start = trio.current_time()
-                self._watchdog.arm(self, start + allowance(timeout, rate, sent, waited))
+                wait = allowance(timeout, rate, self._sent + sent, self._waited)
+                self._watchdog.arm(self, start + wait)
                 sent += await transport.send_some(view[sent:])
-                waited += trio.current_time() - start
+                now = trio.current_time()
+                self._waited += now - start
+                start = now
         except Woken:
-            raise Stalled(f"took {sent} of {len(view)} bytes in {waited:.1f} s") from None
+            late = trio.current_time() - start
+            raise Stalled(f"took {sent} of {len(view)} bytes, none for {late:.1f} s") from None
         finally:
             self.deadline = inf
             if transport.wake_reason is not None:
@@ -176,6 +191,16 @@ class Wire:
         self._credit = _CREDIT
 
     # -- disconnects ---------------------------------------------------------------------------
+
+    def begin_watch(self) -> None:
+        """Become the one reader, from now on: `watch` is to be called.
+
+        Raises:
+          MisuseError: There is a watcher.
+        """
+        if self._arrived is not None:
+            raise MisuseError("this connection is already watched for a disconnect")
+        self._arrived = trio.Event()
 
     async def watch(self, gone: trio.CancelScope, *, eof: bool) -> None:
         """Read ahead until the peer is gone, then cancel ``gone``.
@@ -187,15 +212,18 @@ class Wire:
         Cancellation:
           Ends the watch; what was read ahead stays in the buffer.
         """
+        arrived = self._arrived
+        assert arrived is not None, "begin_watch comes first"
         try:
-            while not self.is_eof and len(self.buffer) < READ_AHEAD_BYTES:
-                self._arrived = trio.Event()
+            while not self.is_eof:
+                if len(self.buffer) >= READ_AHEAD_BYTES:
+                    self._room = trio.Event()
+                    await self._room.wait()
                 data = await self.transport.receive_some()
                 self.buffer += data
                 self.is_eof = not data
-                self._arrived.set()
-            if not self.is_eof:
-                await trio.sleep_forever()  # far enough ahead: the handler must read first
+                arrived.set()
+                self._arrived = arrived = trio.Event()
             if eof:
                 gone.cancel(reason="the peer has left")
         except ClientDisconnected:
@@ -204,16 +232,16 @@ class Wire:
         except Woken:
             pass  # a writer's timeout: it ends the connection
         finally:
-            arrived, self._arrived = self._arrived, None
-            if arrived is not None:
-                arrived.set()
+            self._arrived = self._room = None
+            arrived.set()
 
     def look(self) -> None:
         """Take what has arrived without waiting, to learn whether the peer is gone."""
         if self._arrived is not None or self.is_gone:
             return
         try:
-            if not self.is_eof and len(self.buffer) < READ_AHEAD_BYTES:
+            # With a stamp set somebody may be parked in a read: it gets what comes.
+            if self.deadline == inf and not self.is_eof and len(self.buffer) < READ_AHEAD_BYTES:
                 data = self.transport.receive_nowait()
                 if data is not None:
                     self.buffer += data

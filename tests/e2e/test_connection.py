@@ -1,0 +1,391 @@
+"""The CN clauses over real sockets: buffers, resets and hang-ups that memory does not have."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+import trillium_trio as tt
+from tests.wire import Peer, request, settled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trillium_trio.conn import HandlerLike
+
+BIG = b"x" * 8 * 1024 * 1024
+
+
+class Net:
+    """A server and the sockets that are connected to it."""
+
+    def __init__(self, handle: tt.ServerHandle, open_: ExitStack) -> None:
+        self.handle = handle
+        self._open = open_
+
+    def open(self) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self.handle.port))
+        return self._open.enter_context(sock)
+
+    def peer(self) -> Peer:
+        return peer_of(self.open())
+
+    async def connect(self) -> Peer:
+        """Return a client that the server has accepted."""
+        client = self.peer()
+        await settled()
+        return client
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    sock.setblocking(False)
+    return Peer(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+
+
+@asynccontextmanager
+async def serving(handler: HandlerLike, *, grace: float = 0.5, **http: float) -> AsyncIterator[Net]:
+    config = tt.config().with_address("127.0.0.1", 0).without_signals().with_drain_timeout(20)
+    config = config.with_keepalive_grace(grace).with_http(tt.HttpConfig(**http))  # type: ignore[arg-type]  # also counts
+    async with config.serving(handler) as handle:
+        # Closed before the drain, which would wait for each of them.
+        with ExitStack() as open_:
+            yield Net(handle, open_)
+
+
+async def reset(client: Peer) -> None:
+    assert isinstance(client.stream, trio.SocketStream)
+    client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await client.stream.aclose()
+
+
+async def echo(conn: tt.Conn) -> tt.Conn:
+    return conn.ok(await conn.request_body.read() or "hello")
+
+
+# At the stop
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+@pytest.mark.parametrize("grace", [0, 0.5])
+async def test_cn_1_and_2_what_can_be_read_is_answered(grace: float, is_fresh: bool) -> None:
+    async with serving(echo, grace=grace) as net:
+        sock = net.open()
+        await settled()
+        if not is_fresh:
+            sock.sendall(request())
+            await settled()
+            sock.recv(10_000)
+        # In one turn of the loop: the connection learns of both together.
+        sock.sendall(request("/last"))
+        net.handle.shut_down()
+        client = peer_of(sock)
+        response = await client.response()
+        assert (response.body, response.closes) == (b"hello", True)
+        assert await client.ends()
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+@pytest.mark.parametrize("grace", [0, 0.2])
+async def test_cn_1_and_2_who_is_silent_is_closed(grace: float, is_fresh: bool) -> None:
+    async with serving(echo, grace=grace) as net:
+        client = await net.connect()
+        if not is_fresh:
+            await client.get()
+        await settled()
+        net.handle.shut_down()
+        assert await client.ends()
+        assert (await net.handle).is_clean
+
+
+@pytest.mark.parametrize("is_upload", [False, True])
+async def test_cn_3_and_4_what_has_begun_may_finish(is_upload: bool) -> None:
+    async with serving(echo, grace=0) as net:
+        client = await net.connect()
+        raw = request(method="PUT", body=BIG) if is_upload else request()
+        half = len(raw) // 2 if is_upload else 9
+        await client.send(raw[:half])
+        await settled()
+        net.handle.shut_down()
+        await settled()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send, raw[half:])
+            response = await client.response()
+        assert len(response.body) == (len(BIG) if is_upload else 5)
+        assert response.closes
+
+
+@pytest.mark.parametrize("kind", ["task", "thread"])
+async def test_cn_5_and_12_a_handler_runs_on(kind: str) -> None:
+    go, go_thread = trio.Event(), threading.Event()
+
+    async def in_task(conn: tt.Conn) -> tt.Conn:
+        await go.wait()
+        return conn.ok("done")
+
+    def in_thread(conn: tt.Conn) -> tt.Conn:
+        go_thread.wait(10)
+        return conn.ok("done")
+
+    async with serving(in_task if kind == "task" else tt.sync_handler(in_thread)) as net:
+        client = await net.connect()
+        await client.send(request())
+        await settled()
+        net.handle.shut_down()
+        await settled()
+        go.set()
+        go_thread.set()
+        response = await client.response()
+        assert (response.body, response.closes) == (b"done", True)
+
+
+async def test_cn_6_a_download_runs_to_its_end() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield b"x" * 65_536
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(pieces() if conn.path == "/pieces" else BIG)
+
+    async with serving(handler, grace=0) as net:
+        clients = [await net.connect() for _ in range(2)]
+        for client, path in zip(clients, ("/pieces", "/"), strict=True):
+            await client.send(request(path, "Connection: close"))
+        await settled()
+        net.handle.shut_down()
+        sizes = [len((await client.response()).body) for client in clients]
+        assert sizes == [64 * 65_536, len(BIG)]
+
+
+async def test_cn_7_pipelined_requests_do_not_hang() -> None:
+    go = trio.Event()
+
+    async def wait(conn: tt.Conn) -> tt.Conn:
+        await go.wait()
+        return conn.ok(conn.path)
+
+    async with serving(wait) as net:
+        client = await net.connect()
+        await client.send(*(request(f"/{n}") for n in range(1000)))
+        await settled()
+        net.handle.shut_down()
+        await settled()
+        go.set()
+        response = await client.response()
+        assert (response.body, response.closes) == (b"/0", True)
+        assert await client.ends()
+
+
+@pytest.mark.parametrize("kind", ["after_send", "background"])
+async def test_cn_8_what_comes_after_is_awaited(kind: str) -> None:
+    go = trio.Event()
+    done: list[str] = []
+
+    async def later(*args: object) -> None:
+        await go.wait()
+        done.append(kind)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        if kind == "after_send":
+            conn.after_send(later)
+        else:
+            conn.start_soon(later)
+        return conn.ok("sent")
+
+    async with serving(handler, grace=0) as net:
+        client = await net.connect()
+        assert (await client.get()).body == b"sent"
+        # Gone before it begins.
+        await reset(client)
+        net.handle.shut_down()
+        await settled()
+        assert net.handle.swansong.guard_count == 1
+        go.set()
+        assert (await net.handle).is_clean
+        assert done == [kind]
+
+
+async def test_cn_10_a_reader_that_stopped_is_cut() -> None:
+    async with serving(BIG, write_timeout=0.3, linger_timeout=0.1) as net:
+        client = await net.connect()
+        await client.send(request())
+        await settled()
+        assert net.handle.swansong.guard_count == 1
+        net.handle.shut_down()
+        assert (await net.handle).is_clean
+        response = await client.response()
+        assert (response.status, response.is_whole) == (200, False)
+
+
+# The close
+
+
+async def test_cn_13_a_refusal_survives_the_upload_that_it_refuses() -> None:
+    async with serving(echo, max_body_bytes=10) as net:
+        for _ in range(5):
+            client = await net.connect()
+            sent = trio.Event()
+
+            async def upload(client: Peer = client, sent: trio.Event = sent) -> None:
+                await client.send(request(method="PUT", body=BIG))
+                sent.set()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(upload)
+                # A client that reads only when it has sent everything.
+                await sent.wait()
+                assert (await client.response()).status == 413
+
+
+@pytest.mark.parametrize("how", ["cut", "stalled"])
+async def test_cn_13_a_body_that_ends_with_the_connection_is_cut_by_a_reset(how: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+        if how == "cut":
+            await trio.sleep_forever()
+        while True:
+            yield b"x" * 65_536
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(pieces())
+
+    async with serving(handler, write_timeout=0.3) as net:
+        client = await net.connect()
+        await client.send(request(version="1.0"))
+        await settled()
+        if how == "cut":
+            net.handle.cancel("now")
+        else:
+            while net.handle.swansong.guard_count:
+                await trio.sleep(0.05)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            while await client.stream.receive_some():
+                pass
+        assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+
+# Clients that leave
+
+
+async def hang_up(client: Peer) -> None:
+    await client.stream.aclose()
+
+
+@pytest.mark.parametrize("leave", [reset, hang_up])
+async def test_cn_22_a_client_that_is_gone_is_noticed(
+    leave: Callable[[Peer], Awaitable[None]],
+) -> None:
+    seen: list[object] = []
+    done = trio.Event()
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        assert not await conn.is_disconnected(eof=True)
+        async with conn.cancel_on_disconnect(eof=leave is hang_up) as scope:
+            await trio.sleep_forever()
+        seen.extend([scope.cancelled_caught, await conn.is_disconnected(eof=True)])
+        seen.append(await conn.is_disconnected())
+        done.set()
+        return conn.ok(b"x" * 1000)
+
+    async with serving(handler) as net:
+        client = await net.connect()
+        await client.send(request())
+        await settled()
+        await leave(client)
+        await done.wait()
+        # The end of the input may be a half-close; a reset cannot.
+        assert seen == [True, True, leave is reset]
+
+
+async def test_cn_22_looking_finds_a_reset() -> None:
+    gone = trio.Event()
+    seen: list[bool] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        seen.append(await conn.is_disconnected())
+        await gone.wait()
+        seen.append(await conn.is_disconnected())
+        gone_again.set()
+        return conn
+
+    gone_again = trio.Event()
+    async with serving(handler) as net:
+        client = await net.connect()
+        await client.send(request(), b"GET /pipelined")
+        await settled()
+        await reset(client)
+        await settled()
+        gone.set()
+        await gone_again.wait()
+        assert seen == [False, True]
+
+
+async def test_cn_22_looking_does_not_take_bytes_from_a_reader() -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        async def look() -> None:
+            while True:
+                assert not await conn.is_disconnected()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            conn.ok(await conn.request_body.read())
+            nursery.cancel_scope.cancel()
+        return conn
+
+    async with serving(handler) as net:
+        client = await net.connect()
+        raw = request(method="PUT", body=b"hello")
+        for at in range(0, len(raw), 8):
+            await client.send(raw[at : at + 8])
+            await trio.sleep(0.01)
+        assert (await client.response()).body == b"hello"
+
+
+# Fairness
+
+
+@pytest.mark.parametrize("what", ["answers", "sends", "bytes", "receives"])
+async def test_cn_23_others_have_their_turn(what: str) -> None:
+    """What a connection does, noted by the turn of the loop in which it did it."""
+    turn = 0
+    steps: list[int] = []
+    is_over = False
+
+    async def count() -> None:
+        nonlocal turn
+        while not is_over:
+            turn += 1
+            await trio.lowlevel.checkpoint()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(160 if what == "sends" else 8):
+            steps.append(turn)
+            yield b"x" if what == "sends" else b"x" * 128 * 1024
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        if what == "receives":
+            async for _ in conn.request_body:
+                steps.append(turn)
+        elif what == "answers":
+            steps.append(turn)
+        return conn.ok(pieces() if what in ("sends", "bytes") else b"")
+
+    # A request whose body was read ahead piece by piece costs a receive each.
+    sent = request(method="PUT", body=b"x") if what == "receives" else request()
+    count_of = 160 if what in ("answers", "receives") else 1
+    async with serving(handler) as net, trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        client = net.peer()
+        await client.send(sent * count_of)
+        for _ in range(count_of):
+            await client.response()
+        is_over = True
+    most = max(steps.count(each) for each in set(steps))
+    # The connection may run twice in one turn of the counter, last in one batch of the loop and
+    # first in the next. A piece is counted when it is asked for, one before it is sent.
+    assert most <= (2 * 2 + 1 if what == "bytes" else 2 * 16 + 1)

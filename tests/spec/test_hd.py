@@ -1,0 +1,284 @@
+"""The clauses of docs/spec/handlers.md."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+import trillium_trio as tt
+from tests.wire import request, serving, settled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trillium_trio.conn import HandlerLike
+
+
+class Noting(tt.Handler):
+    """Notes what is called."""
+
+    def __init__(self, name: str, log: list[str], *, halts: bool = False, takes: str = "") -> None:
+        self._name, self._log, self._halts, self._takes = name, log, halts, takes
+
+    def _note(self, what: str) -> None:
+        self._log.append(f"{self._name}.{what}")
+
+    async def init(self, info: tt.Info) -> None:
+        self._note("init")
+
+    @asynccontextmanager
+    async def lifespan(self, info: tt.Info) -> AsyncIterator[None]:
+        self._note("enter")
+        yield
+        self._note("leave")
+
+    async def run(self, conn: tt.Conn) -> tt.Conn:
+        self._note("run")
+        return conn.halt() if self._halts else conn
+
+    async def before_send(self, conn: tt.Conn) -> tt.Conn:
+        self._note("before_send")
+        return conn.with_added_response_header("x-by", self._name)
+
+    def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
+        self._note("has_upgrade")
+        return upgrade.path == self._takes
+
+    async def upgrade(self, upgrade: tt.Upgrade) -> None:
+        self._note("upgrade")
+        await upgrade.transport.send_some(self._name.encode())
+
+    @property
+    def name(self) -> str:
+        return f"Noting({self._name})"
+
+
+async def test_hd_1_left_to_right_until_halted_then_right_to_left(autojump_clock: object) -> None:
+    log: list[str] = []
+    nested: HandlerLike = (Noting("b", log), [Noting("c", log, halts=True)], ())
+    async with serving((Noting("a", log), nested, Noting("d", log))) as app:
+        log.clear()
+        response = await app.connect().get()
+        assert response.headers["x-by"] == "a"
+    assert log[:7] == [
+        *("a.run", "b.run", "c.run"),
+        *("d.before_send", "c.before_send", "b.before_send", "a.before_send"),
+    ]
+
+
+async def test_hd_1_before_send_runs_for_errors_too(autojump_clock: object) -> None:
+    log: list[str] = []
+
+    async def fail(conn: tt.Conn) -> tt.Conn:
+        raise tt.HttpError(418)
+
+    async with serving((fail, Noting("a", log))) as app:
+        response = await app.connect().get()
+        assert (response.status, response.headers["x-by"]) == (418, "a")
+
+
+async def test_hd_2_init_and_lifespan_run_once_in_order(autojump_clock: object) -> None:
+    log: list[str] = []
+    async with serving((Noting("a", log), Noting("b", log))) as app:
+        assert log == ["a.init", "b.init", "a.enter", "b.enter"]
+        client = app.connect()
+        await client.get()
+        await client.get()
+    assert [each for each in log if each.endswith(("init", "enter", "leave"))] == [
+        *("a.init", "b.init", "a.enter", "b.enter"),
+        *("b.leave", "a.leave"),
+    ]
+
+
+class Failing(tt.Handler):
+    def __init__(self, where: str, error: Exception) -> None:
+        self._where, self._error = where, error
+
+    async def init(self, info: tt.Info) -> None:
+        if self._where == "init":
+            raise self._error
+
+    @asynccontextmanager
+    async def lifespan(self, info: tt.Info) -> AsyncIterator[None]:
+        if self._where == "enter":
+            raise self._error
+        yield
+        if self._where == "leave":
+            raise self._error
+
+
+@pytest.mark.parametrize("where", ["init", "enter", "leave"])
+async def test_hd_2_a_failure_ends_serve_bare(where: str, autojump_clock: object) -> None:
+    error = OSError("broken")
+    log: list[str] = []
+    with pytest.raises(OSError, match="broken") as caught:
+        async with serving((Noting("a", log), Failing(where, error))):
+            assert where == "leave"
+    assert caught.value is error
+    hook = "init" if where == "init" else "lifespan"
+    assert error.__notes__ == [f"in Failing.{hook}"]
+
+
+async def test_hd_3_after_send_runs_once_in_order(autojump_clock: object) -> None:
+    log: list[object] = []
+
+    async def later(conn: tt.Conn) -> None:
+        log.append((conn.path, app.guards))
+
+    async def even_later(conn: tt.Conn) -> None:
+        log.append(conn.status)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.after_send(later).after_send(even_later).ok("x")
+
+    async with serving(handler) as app:
+        client = app.connect()
+        for path in ("/1", "/2"):
+            await client.send(request(path))
+            await client.response()
+        await settled()
+        assert log == [("/1", 1), 200, ("/2", 1), 200]
+        assert app.guards == 0
+
+
+@pytest.mark.parametrize("how", ["raises", "gone", "body breaks", "one fails", "upgrade"])
+async def test_hd_3_whether_sending_succeeded_or_not(how: str, autojump_clock: object) -> None:
+    log: list[str] = []
+
+    async def fail(conn: tt.Conn) -> None:
+        raise RuntimeError("one of them")
+
+    async def later(conn: tt.Conn) -> None:
+        log.append("after")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+        if how == "body breaks":
+            raise RuntimeError("in the body")
+
+    class Handler(tt.Handler):
+        async def run(self, conn: tt.Conn) -> tt.Conn:
+            if how == "one fails":
+                conn.after_send(fail)
+            conn.after_send(later)
+            if how == "upgrade":
+                return conn.upgrade()
+            if how == "raises":
+                raise RuntimeError("in the handler")
+            if how == "gone":
+                await trio.sleep(1)
+            return conn.ok(pieces())
+
+        def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
+            return True
+
+        async def upgrade(self, upgrade: tt.Upgrade) -> None:
+            log.append("upgraded")
+
+    async with serving(Handler()) as app:
+        client = app.connect()
+        await client.send(request())
+        if how == "gone":
+            await settled()
+            await client.stream.aclose()
+            await trio.sleep(2)
+        else:
+            await client.response()
+            await settled()
+        assert log == (["upgraded", "after"] if how == "upgrade" else ["after"])
+        assert app.guards == 0
+
+
+async def test_hd_4_the_first_that_takes_it_gets_the_upgrade(autojump_clock: object) -> None:
+    log: list[str] = []
+
+    async def upgrading(conn: tt.Conn) -> tt.Conn:
+        return conn.with_response_header("upgrade", "x").upgrade()
+
+    handlers = [Noting(name, log, takes="/it") for name in "bc"]
+    async with serving((upgrading, Noting("a", log), *handlers)) as app:
+        log.clear()
+        client = app.connect()
+        await client.send(request("/it"))
+        response = await client.response()
+        assert (response.status, response.headers["upgrade"]) == (101, "x")
+        assert await client.rest() == b"b"
+        assert [each for each in log if "upgrade" in each][-2:] == ["b.has_upgrade", "b.upgrade"]
+        assert "c.has_upgrade" not in log
+        assert "a.run" not in log
+
+
+async def test_hd_4_nobody_takes_it(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def upgrading(conn: tt.Conn) -> tt.Conn:
+        return conn.upgrade()
+
+    async with serving(upgrading) as app:
+        assert (await app.connect().get()).status == 500
+    assert "no handler takes the upgrade" in caplog.text
+
+
+async def other_conn(conn: tt.Conn) -> object:
+    return object()
+
+
+async def nothing(conn: tt.Conn) -> None:
+    pass
+
+
+class NotAwaitable:
+    def __call__(self, conn: tt.Conn) -> int:
+        return 5
+
+
+class Forgetful(tt.Handler):
+    async def before_send(self, conn: tt.Conn) -> tt.Conn:
+        return None  # type: ignore[return-value]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        (other_conn, "handler other_conn returned object instead of its conn"),
+        (nothing, "handler nothing returned NoneType instead of its conn"),
+        ((tt.Status.OK, nothing), "handler nothing returned NoneType instead of its conn"),
+        (NotAwaitable(), "handler NotAwaitable returned int, which is not awaitable"),
+        (lambda conn: None, "handler <lambda> returned NoneType, which is not awaitable"),
+        (Forgetful(), "handler Forgetful returned NoneType instead of its conn"),
+        ((Forgetful(), "x"), "handler Forgetful returned NoneType instead of its conn"),
+    ],
+)
+async def test_hd_5_what_is_not_the_conn_is_a_500_that_names_the_handler(
+    handler: HandlerLike,
+    message: str,
+    autojump_clock: object,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(handler) as app:
+        assert (await app.connect().get()).status == 500
+    [record] = [each for each in caplog.records if each.levelno >= logging.ERROR]
+    assert message in record.getMessage()
+
+
+@pytest.mark.parametrize("handler", [None, (), [None, ()], tt.State(5)])
+async def test_hd_5_unanswered_is_404(handler: HandlerLike, autojump_clock: object) -> None:
+    async with serving(handler) as app:
+        client = app.connect()
+        response = await client.get()
+        assert (response.status, response.body) == (404, b"")
+        assert (await client.get()).status == 404
+
+
+def plain(conn: tt.Conn) -> tt.Conn:
+    return conn
+
+
+@pytest.mark.parametrize("handler", [plain, (None, [plain])])
+def test_hd_5_a_plain_function_is_refused_with_the_way_out(handler: HandlerLike) -> None:
+    with pytest.raises(TypeError, match=r"plain is a plain function.*sync_handler\(plain\)"):
+        tt.Server(handler)

@@ -1,0 +1,196 @@
+"""Where response bodies come from, and that their sources are closed whatever happens."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from anyio.to_thread import run_sync
+from trio.testing import memory_stream_one_way_pair
+
+import trillium_trio as tt
+from tests.wire import request, serving, settled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+class Source:
+    """An async iterable that makes a generator each time, and notes what is closed."""
+
+    def __init__(self, log: list[str], *, breaks: bool = False) -> None:
+        self._log = log
+        self._breaks = breaks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            if self._breaks:
+                raise RuntimeError("broken")
+            await trio.lowlevel.checkpoint()
+            yield b"two"
+        finally:
+            self._log.append("iterator")
+
+    async def aclose(self) -> None:
+        self._log.append("source")
+
+
+class Stream(trio.abc.ReceiveStream):
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+        self._pieces = [b"two", b"one"]
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytearray:
+        await trio.lowlevel.checkpoint()
+        return bytearray(self._pieces.pop() if self._pieces else b"")
+
+    async def aclose(self) -> None:
+        self._log.append("source")
+
+
+@pytest.mark.parametrize("kind", [Source, Stream])
+@pytest.mark.parametrize(
+    ("how", "status", "body"),
+    [
+        ("sent", 200, b"onetwo"),
+        ("head", 200, b""),
+        ("no content", 204, b""),
+        ("raises", 500, b"Internal Server Error\n"),
+        ("status", 409, b"Conflict\n"),
+        ("gone", 0, b""),
+        ("before_send", 500, b"Internal Server Error\n"),
+        ("upgrade", 101, b""),
+        ("cut", 503, b"Service Unavailable\n"),
+    ],
+)
+async def test_a_source_is_closed_once(
+    kind: type[Source | Stream], how: str, status: int, body: bytes, autojump_clock: object
+) -> None:
+    log: list[str] = []
+
+    class Handler(tt.Handler):
+        async def run(self, conn: tt.Conn) -> tt.Conn:
+            conn.with_body(kind(log))
+            match how:
+                case "no content":
+                    conn.with_status(204)
+                case "raises":
+                    raise RuntimeError
+                case "status":
+                    raise tt.HttpError(409)
+                case "gone":
+                    raise tt.ClientDisconnected
+                case "upgrade":
+                    conn.upgrade()
+                case "cut":
+                    await trio.sleep_forever()
+            return conn
+
+        async def before_send(self, conn: tt.Conn) -> tt.Conn:
+            if how == "before_send":
+                raise RuntimeError
+            return conn
+
+        def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
+            return True
+
+    async with serving(Handler()) as app:
+        client = app.connect()
+        method = "HEAD" if how == "head" else "GET"
+        await client.send(request(method=method))
+        await settled()
+        if how == "cut":
+            app.handle.cancel("now")
+        response = await client.response(method)
+        assert (response.status, response.body) == (status, body)
+        await settled()
+        assert log.count("source") == 1
+
+
+@pytest.mark.parametrize("how", ["breaks", "leaves"])
+async def test_the_generator_of_an_iterable_is_closed(how: str, autojump_clock: object) -> None:
+    log: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(Source(log, breaks=how == "breaks"))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request())
+        if how == "leaves":
+            while not log:
+                await client.receive()
+                await client.stream.aclose()
+                await trio.lowlevel.checkpoint()
+        else:
+            assert not (await client.response()).is_whole
+        await settled()
+        assert log == ["iterator", "source"]
+
+
+async def test_a_receive_stream_of_trio(autojump_clock: object) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        send, receive = memory_stream_one_way_pair()
+
+        async def feed() -> None:
+            await send.send_all(b"fed")
+            await send.aclose()
+
+        conn.start_soon(feed)
+        return conn.ok(receive)
+
+    async with serving(handler) as app:
+        assert (await app.connect().get()).body == b"fed"
+
+
+@pytest.mark.parametrize("size", [0, 5, 1_000_000])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_file(size: int, method: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * size)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_path(path))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        for _ in range(2):
+            await client.send(request(method=method))
+            response = await client.response(method)
+            assert response.headers["content-length"] == str(size)
+            assert len(response.body) == (size if method == "GET" else 0)
+        await client.stream.aclose()
+
+
+async def test_a_file_that_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_path(tmp_path / "nothing"))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        assert (await client.get()).status == 500
+        await client.stream.aclose()
+    assert "FileNotFoundError" in caplog.text
+
+
+async def test_a_pipe_has_no_length(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(b"piped"))
+    writer.start()
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_path(path))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        response = await client.get()
+        assert response.headers["transfer-encoding"] == "chunked"
+        assert response.body == b"piped"
+        await client.stream.aclose()
+    await run_sync(writer.join)

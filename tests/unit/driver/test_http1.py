@@ -1,0 +1,271 @@
+"""A connection without a server around it."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import lockstep_stream_pair, memory_stream_pair
+
+from tests.unit.driver._service import make_service
+from tests.unit.transport._tls import client_context, server_context
+from tests.wire import Peer, request, serving, settled
+from trillium_trio.driver import Http1Connection, Service
+from trillium_trio.transport import Listener, StreamTransport, TlsTransport, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trillium_trio as tt
+
+TCP = Listener(kind="tcp", address=("127.0.0.1", 80))
+TLS = Listener(kind="tcp", address=("127.0.0.1", 443), is_tls=True)
+
+
+def plain_pair() -> tuple[Peer, Transport]:
+    client, server = memory_stream_pair()
+    return Peer(client), StreamTransport(server, TCP, ("192.0.2.1", 5))
+
+
+def tls_pair(
+    make: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair,
+) -> tuple[Peer, Transport]:
+    far, near = make()
+    context = server_context("http/1.1")
+    server = trio.SSLStream(near, context, server_side=True, https_compatible=True)
+    client = trio.SSLStream(
+        far, client_context("http/1.1"), server_hostname="localhost", https_compatible=True
+    )
+    return Peer(client), TlsTransport(server, TLS, ("192.0.2.1", 5))
+
+
+async def facts(conn: tt.Conn) -> tt.Conn:
+    return conn.ok(f"{conn.is_secure} {conn.peer_ip} {conn.listener} {conn.url}")
+
+
+def start(nursery: trio.Nursery, service: Service, transport: Transport) -> Http1Connection:
+    nursery.start_soon(service.watchdog.run)
+    connection = Http1Connection(service, transport)
+    nursery.start_soon(connection.run)
+    return connection
+
+
+async def test_what_a_conn_knows_of_its_connection(nursery: trio.Nursery) -> None:
+    for pair, text in (
+        (plain_pair(), "False 192.0.2.1 http://127.0.0.1:80 http://x/"),
+        (tls_pair(), "True 192.0.2.1 https://127.0.0.1:443 https://x/"),
+    ):
+        client, transport = pair
+        connection = start(nursery, make_service(facts), transport)
+        assert repr(connection) == "<Http1Connection 192.0.2.1:5 idle>"
+        assert connection.label == "idle"
+        assert (await client.get()).body.decode() == text
+        await client.stream.aclose()
+
+
+async def test_it_comes_and_goes(nursery: trio.Nursery) -> None:
+    idle: list[str] = []
+    service = make_service("hello", idle=idle)
+    pairs = [plain_pair() for _ in range(2)]
+    for _, transport in pairs:
+        start(nursery, service, transport)
+    await settled()
+    assert repr(service) == "<Service _Answer, 2 connections>"
+    for client, _ in pairs:
+        assert idle == []
+        await client.stream.aclose()
+        await settled()
+    assert (service.connections, idle) == (set(), ["idle"])
+
+
+@pytest.mark.parametrize(
+    "make", [KeyboardInterrupt, lambda: BaseExceptionGroup("", [SystemExit(3)])]
+)
+async def test_an_exit_is_handed_on(
+    make: Callable[[], BaseException], nursery: trio.Nursery
+) -> None:
+    exits: list[BaseException] = []
+
+    async def leave(conn: tt.Conn) -> tt.Conn:
+        raise make()
+
+    client, transport = plain_pair()
+    start(nursery, make_service(leave, exits=exits), transport)
+    await client.send(request())
+    assert await client.ends()
+    [found] = exits
+    assert isinstance(found, KeyboardInterrupt | SystemExit)
+
+
+@pytest.mark.parametrize("when", ["before it runs", "in the handshake", "when idle"])
+async def test_a_notice_does_not_break_tls(
+    when: str, autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    service = make_service("hello")
+    client, transport = tls_pair()
+    connection = start(nursery, service, transport)
+    assert isinstance(client.stream, trio.SSLStream)
+    if when == "in the handshake":
+        await settled()
+        assert connection.phase.value == "in the TLS handshake"
+    if when == "when idle":
+        await client.stream.do_handshake()
+        await settled()
+    service.swansong.shut_down()
+    service.begin_drain(trio.current_time())
+    response = await client.get()
+    assert (response.body, response.closes) == (b"hello", True)
+
+
+@pytest.mark.parametrize("how", ["silent", "nonsense", "cut"])
+async def test_a_handshake_that_fails_only_closes(
+    how: str, autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    service = make_service("hello", handshake_timeout=4)
+    client, transport = tls_pair()
+    assert isinstance(client.stream, trio.SSLStream)
+    far = client.stream.transport_stream
+    connection = start(nursery, service, transport)
+    begin = trio.current_time()
+    if how == "nonsense":
+        await far.send_all(b"GET / HTTP/1.1\r\n\r\n")
+    await settled()
+    if how == "cut":
+        connection.cut("enough")
+    got = await Peer(far).rest()
+    # Nothing of HTTP.
+    assert b"HTTP" not in got
+    assert trio.current_time() - begin <= 4
+    await settled()
+    assert service.connections == set()
+
+
+async def test_a_polite_close_over_tls(autojump_clock: object, nursery: trio.Nursery) -> None:
+    client, transport = tls_pair()
+    start(nursery, make_service("hello"), transport)
+    await client.send(request("/", "Connection: close"))
+    assert (await client.response()).closes
+    assert await client.ends()
+
+
+@pytest.mark.parametrize("what", ["the 503", "a refusal"])
+async def test_who_has_left_gets_no_last_words(
+    what: str, autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    seen: list[str] = []
+
+    async def after(conn: tt.Conn) -> None:
+        seen.append("after")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        conn.after_send(after)
+        await trio.sleep_forever()
+        return conn
+
+    service = make_service(handler)
+    client, transport = plain_pair()
+    connection = start(nursery, service, transport)
+    await client.send(request() if what == "the 503" else b"NONSENSE\r\n\r\n")
+    if what == "the 503":
+        await settled()
+    await client.stream.aclose()
+    connection.cut("enough")
+    connection.cut("twice is once")
+    await settled()
+    assert service.connections == set()
+    assert seen == (["after"] if what == "the 503" else [])
+    assert service.swansong.guard_count == 0
+
+
+async def test_a_cut_that_is_not_taken_lasts_two_seconds(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    seen: list[float] = []
+
+    async def after(conn: tt.Conn) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time() - begin)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        conn.after_send(after)
+        await trio.sleep_forever()
+        return conn
+
+    far, near = lockstep_stream_pair()
+    service = make_service(handler)
+    connection = start(nursery, service, StreamTransport(near, TCP))
+    await far.send_all(request())
+    await settled()
+    begin = trio.current_time()
+    connection.cut("enough")
+    await trio.sleep(5)
+    assert seen == [2]
+    assert service.connections == set()
+
+
+async def test_the_wake_of_a_timeout_does_not_outlive_it(
+    autojump_clock: object, nursery: trio.Nursery
+) -> None:
+    """The watchdog's wake and the cut in one turn: the 503 is still sent."""
+    client, transport = plain_pair()
+    connection = start(nursery, make_service("x"), transport)
+    await client.send(b"G")
+    await settled()
+    connection.wire.expire()
+    connection.cut("enough")
+    assert (await client.response()).status == 503
+
+
+async def test_a_label_and_a_repr_for_each_phase(autojump_clock: object) -> None:
+    seen: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        connection = conn._link
+        assert isinstance(connection, Http1Connection)
+        seen.extend([connection.label, repr(connection.cycle), repr(connection.wire)[:22]])
+        return conn
+
+    async with serving(handler) as app:
+        await app.connect().get("/it")
+    assert seen[:2] == ["GET /it", "<Cycle GET /it in the handler>"]
+    assert seen[2].startswith("<Wire <StreamTransport")
+
+
+async def test_background_work_is_the_server_s(autojump_clock: object) -> None:
+    done: list[int] = []
+
+    async def work(n: int) -> None:
+        await trio.sleep(5)
+        done.append(n)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        conn.start_soon(work, 7)
+        await trio.sleep(1)
+        # The client has gone by now.
+        conn.start_soon(work, 8)
+        return conn.ok("x")
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request())
+        await settled()
+        await client.stream.aclose()
+        await trio.sleep(1)
+        app.handle.shut_down()
+        assert (await app.handle).is_clean
+    assert done == [7, 8]
+
+
+async def test_a_real_socket_in_a_pair(nursery: trio.Nursery) -> None:
+    near, far = socket.socketpair()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(far))
+    transport = StreamTransport(trio.SocketStream(trio.socket.from_stdlib_socket(near)), TCP)
+    start(nursery, make_service("hello"), transport)
+    client = Peer(stream)
+    assert (await client.get()).body == b"hello"
+    await stream.aclose()
+    await settled()
