@@ -149,8 +149,14 @@ class Client:
                 pass
         return received
 
-    def assert_served_and_closed(self) -> None:
+    def assert_served(self) -> bytes:
+        """Hold the response to be whole; return it."""
         response = self.receive_all()
         assert response.startswith(b"HTTP/1.1 200 "), response
-        assert b"\r\nconnection: close\r\n" in response.lower()
-        assert response.endswith(b"done")
+        assert response.endswith(b"done"), response
+        return response
+
+    def assert_served_and_closed(self) -> None:
+        """Hold the response to be whole, and to have begun after the stop."""
+        response = self.assert_served()
+        assert b"\r\nconnection: close\r\n" in response.lower(), response

@@ -14,6 +14,7 @@ import threading
 import tracemalloc
 import warnings
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +22,7 @@ import trio
 
 from trillium_trio.swansong import ShutdownState, Swansong, hold
 from trillium_trio.swansong._swansong import node_of
-from trillium_trio.swansong._tree import Waiter
+from trillium_trio.swansong._tree import Goal, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +153,7 @@ def test_sw_2_a_signal_handler_may_do_everything_in_the_middle_of_an_operation()
     Interruption(lambda: signal.raise_signal(signal.SIGUSR1)).during_an_operation_of(swansong)
 
     [(guard, completion, count_inside, running_inside)] = handled
-    # In there the counts were still those of before; the latch was not.
+    # One guard was taken in there, and one released; both show at once, and so does the latch.
     assert (count_inside, running_inside) == (1, False)
     assert (swansong.guard_count, completion.is_complete) == (1, False)
     guard.release()
@@ -253,18 +254,19 @@ def test_sw_3_a_collected_guard_is_released_and_warns_naming_the_site() -> None:
 def test_sw_3_the_warning_comes_outside_the_lock() -> None:
     swansong = Swansong()
     guards = [swansong.guard()]
-    counts: list[int] = []
+    called: list[bool] = []
+    was_called_at_once: list[bool] = []
 
     def show(*_: object, **__: object) -> None:
-        # In the middle of an operation it would be left for later, and the count still be 0.
-        with swansong.guard():
-            counts.append(swansong.guard_count)
+        # In the middle of an operation this would be left for later.
+        Waiter(node_of(swansong), Goal.NO_GUARDS, partial(called.append, True)).start()
+        was_called_at_once.extend(called)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = show
         Interruption(guards.clear).during_an_operation_of(swansong)
-    assert counts == [1]
+    assert was_called_at_once == [True]
 
 
 # SW-4

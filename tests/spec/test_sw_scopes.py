@@ -240,6 +240,7 @@ async def test_sw_9_cancel_reports_what_was_outstanding_with_stacks() -> None:
         assert entry.labels == ("GET /slow",)
         assert " in work" in entry.stacks[0]
         assert report.reason == "enough"
+        assert report.finished == 0
 
 
 async def test_sw_9_cancelling_nothing_is_clean() -> None:

@@ -39,6 +39,7 @@ from ._response import (
     render_error,
     render_head,
     render_last_chunk,
+    render_whole,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "render_error",
     "render_head",
     "render_last_chunk",
+    "render_whole",
     "response_framing",
     "shows_length",
 ]

@@ -17,6 +17,7 @@ __all__ = [
     "render_error",
     "render_head",
     "render_last_chunk",
+    "render_whole",
 ]
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -100,6 +101,26 @@ def render_head(
     framing_line = _framing_line(framing, length)
     return b"".join(
         (status_line, date_line, server_line, fields, framing_line, connection_line, b"\r\n")
+    )
+
+
+def render_whole(
+    status: int, fields: bytes, body: bytes, *, date_line: bytes, server_line: bytes
+) -> bytes:
+    """Render a whole response: `render_head` and a body, where there is nothing to decide.
+
+    Args:
+      status: 200 to 999, of a response that has a body.
+      fields: The handler's field lines, none of which concerns framing, persistence, date or
+        server.
+      body: All of it.
+      date_line: A complete field line, or empty for none.
+      server_line: The same.
+    """
+    status_line = _STATUS_LINES.get(status) or _render_status_line(status)
+    return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
+        *(status_line, date_line, server_line),
+        *(fields, len(body), body),
     )
 
 

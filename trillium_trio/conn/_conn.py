@@ -27,6 +27,14 @@ Ts = TypeVarTuple("Ts")
 AfterSend = Callable[["Conn"], Awaitable[object]]
 
 
+_STATUS_WITHOUT_BODY = frozenset({204, 304})
+_TEXT_LINE = b"content-type: text/plain; charset=utf-8\r\n"
+# Fields on which framing and persistence depend, or that take the place of the server's own.
+_DECISIVE = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
+# Up to this size a body is joined to its head: copying costs less than a second system call.
+_PLAIN_BYTES = 65_536
+
+
 class Link(Protocol):
     """What a conn asks of the connection that it came on."""
 
@@ -383,6 +391,31 @@ class Conn:
     def raw_headers(self) -> Headers | None:
         """The response's own header fields, or None if nobody has asked for them."""
         return self._headers
+
+    def plain_response(self) -> tuple[int, bytes, bytes] | None:
+        """Return status, field lines and body, if that is all there is to the response.
+
+        None if the body is not in memory or is large, if something is to be done afterwards, or if
+        a field has a say in framing or persistence.
+        """
+        body, status, headers = self._body, self._status, self._headers
+        if status is None or status in _STATUS_WITHOUT_BODY or self._is_upgrade:
+            return None
+        if self._extras is not None and self._extras.after_send:
+            return None
+        if type(body) is bytes:
+            data, fields = body, b""
+        elif type(body) is str:
+            data, fields = body.encode(), _TEXT_LINE
+        else:
+            return None
+        if headers is not None:
+            if headers.has_any(_DECISIVE):
+                return None
+            if fields and "content-type" in headers:
+                fields = b""
+            fields += headers.render()
+        return (status, fields, data) if len(data) <= _PLAIN_BYTES else None
 
     def reset_response(self, status: int, body: str) -> None:
         """Start the response over: an exception has made what was there meaningless."""

@@ -13,13 +13,14 @@ from ..codec import (
     connection_options,
     render_chunk,
     render_head,
+    render_whole,
     response_framing,
 )
 from ..conn import Conn, Upgrade, run_handler
-from ..exceptions import MisuseError
+from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Body, Status, reason_phrase
 from ._errors import BodyLengthError, judge
-from ._inbound import inbound_body
+from ._inbound import EMPTY, inbound_body
 from ._outbound import close_body, open_body
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cycle", "Phase"]
 
+# Methods whose responses have a body that is not sent, or none at all.
+_WITHOUT_BODY = frozenset({"HEAD", "CONNECT"})
 # Up to this size a body is joined to its head: copying costs less than a second system call.
 _JOIN_BYTES = 65_536
 
@@ -92,10 +95,50 @@ class Cycle:
             # the connection sends the response outside it.
             self.is_answered = True
             await trio.lowlevel.checkpoint()
-        return await self.respond()
+        payload = self._plain_response()
+        if payload is None:
+            return await self.respond()
+        try:
+            sent = connection.transport.send_nowait(payload)
+        except (ClientDisconnected, OSError):
+            sent = 0  # respond() meets it again, and knows what to do
+        if sent < len(payload):
+            return await self.respond(memoryview(payload)[sent:])
+        connection.release()
+        return True
 
-    async def respond(self) -> bool:
+    def _plain_response(self) -> bytes | None:
+        """Return the whole response if it is one of the most frequent kind.
+
+        That is: a body in memory, in answer to a request without one, on a connection that goes
+        on, with nothing to do before or after. It is sent in one piece, and without a coroutine.
+        """
+        connection, head = self._connection, self.head
+        service = connection.service
+        if (
+            self._inbound is not EMPTY
+            or connection.wire.buffer
+            or not head.keep_alive
+            or head.version == "1.0"
+            or head.method in _WITHOUT_BODY
+            or service.before_send is not None
+            or not service.swansong.is_running
+        ):
+            return None
+        plain = self.conn.plain_response()
+        if plain is None:
+            return None
+        status, fields, body = plain
+        return render_whole(
+            status, fields, body, date_line=service.date_line(), server_line=service.server_line
+        )
+
+    async def respond(self, rest: memoryview | None = None) -> bool:
         """Run ``before_send`` and send the response; return whether another request may follow.
+
+        Args:
+          rest: What the transport has not taken yet of a plain response. Default: all is to be
+            done.
 
         Cancellation:
           The response breaks off. See `sever` and `finish`.
@@ -103,9 +146,14 @@ class Cycle:
         connection = self._connection
         keep = False
         try:
-            if connection.service.before_send is not None:
-                await self._before_send()
-            keep = await self._send()
+            if rest is not None:
+                connection.phase = Phase.SENDING
+                await connection.wire.send(rest)
+                keep = True
+            else:
+                if connection.service.before_send is not None:
+                    await self._before_send()
+                keep = await self._send()
         except Exception as error:  # goes through the error table
             if connection.phase is Phase.HANDLER:
                 # Nothing is sent yet: it could not be opened or rendered.

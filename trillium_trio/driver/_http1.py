@@ -48,10 +48,9 @@ class Http1Connection:
                       closed  ENDING     ENDING     ENDING     ENDING  (the polite close)
 
     With TLS, HANDSHAKE comes first. A guard is held from the first byte of a head to the end of
-    SENT. The stop never cancels a
-    connection: `notice` wakes one that is IDLE, and every other looks at the stop when it gets
-    there. Only `cut`, at the deadline of a drain, cancels, and what becomes of the request is then
-    decided outside the cancelled scope, from `cut_reason`.
+    SENT. The stop never cancels a connection: `notice` wakes one that is IDLE, and every other
+    looks at the stop when it gets there. Only `cut`, at the deadline of a drain, cancels, and what
+    becomes of the request is then decided outside the cancelled scope, from `cut_reason`.
 
     Args:
       service: What all connections of the server share.
@@ -189,9 +188,11 @@ class Http1Connection:
             except ClientDisconnected:
                 return False
             except Woken as woken:
-                if woken.reason is Wake.TIMEOUT:
-                    return False
-                continue  # the notice: look again
+                if woken.reason is Wake.NOTICE:
+                    continue
+                # Too late, unless something has come in this very moment.
+                wire.look()
+                return is_head_started(wire.buffer)
             wire.buffer += data
             return bool(data)
 

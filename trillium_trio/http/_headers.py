@@ -113,6 +113,10 @@ class Headers:
         key = name.lower()
         self._fields = [field for field in self._split() if field[0] != key]
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Tell whether a field has one of these names, given in lower case."""
+        return any(field[0] in names for field in self._split())
+
     def items(self) -> list[tuple[str, str]]:
         """Return (name as given, value) pairs, in order."""
         return [(name, value) for _, name, value in self._split()]

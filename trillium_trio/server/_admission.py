@@ -54,20 +54,21 @@ class Admission:
             # Once per episode: a flood must not fill the log as well.
             self._is_full = True
             logger.warning("%d connections are open: refusing %s", self._limit, transport.peer)
-        self._refusals += 1
-        self._nursery.start_soon(self._refuse, transport)
-
-    async def _refuse(self, transport: Transport) -> None:
         # A TLS peer cannot read plaintext, and a handshake is what a flood should not get.
-        is_answered = self._refusals <= _MAX_REFUSALS and not transport.is_secure
+        is_answered = self._refusals < _MAX_REFUSALS and not transport.is_secure
+        self._refusals += 1
+        self._nursery.start_soon(self._refuse, transport, is_answered)
+
+    async def _refuse(self, transport: Transport, is_answered: bool) -> None:
         try:
             if is_answered:
                 with trio.move_on_after(_REFUSAL_SECONDS):
                     await self._answer(transport)
-        except (ClientDisconnected, OSError) as error:
+        except ClientDisconnected as error:
             logger.debug("%s: %s", transport.peer, error)
         finally:
             self._refusals -= 1
+            # Does nothing after a proper close.
             transport.abort()
             await transport.aclose()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, final
 from .._util import check_count, check_number
 from ..exceptions import ConfigError
 from ..http import HttpConfig
-from ..listeners import EnvBind, FdBind, PreboundBind, TlsBind, UnixBind, parse_bind
+from ..listeners import Bind, EnvBind, FdBind, PreboundBind, TlsBind, UnixBind, parse_bind
 from ..swansong import Swansong
 from ._environment import default_bind
 from ._run import run, serving, spawn
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import trio
 
     from ..conn import HandlerLike
-    from ..listeners import Bind
     from ..swansong import DrainReport
     from ._handle import ServerHandle
 
@@ -94,6 +93,8 @@ class Config:
             if self.port > _MAX_PORT:
                 raise ConfigError(f"Config.port must be at most {_MAX_PORT}, not {self.port}")
         _check_type("listeners", self.listeners, tuple)
+        for each in self.listeners:
+            _check_type("listeners", each, Bind)
         _check_type("signals", self.signals, bool | None)
         _check_type("swansong", self.swansong, Swansong | None)
         _check_type("nodelay", self.nodelay, bool)

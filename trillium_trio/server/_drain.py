@@ -22,6 +22,8 @@ import trio
 from ..swansong import attach_scope, no_guards, record_cut, was_cancelled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..driver import Service
     from ..swansong import GuardReport, Swansong
     from ._tasks import Tasks
@@ -37,27 +39,27 @@ class Drain:
 
     Args:
       swansong: The server's own node.
-      tasks: The server's background work.
       name: What logs call the server.
       delay, timeout, report_interval: See `Config`.
+      describe: Says what is waited for when there is neither connection nor guard.
     """
 
     def __init__(
         self,
         swansong: Swansong,
-        tasks: Tasks,
         *,
         name: str,
         delay: float,
         timeout: float | None,
         report_interval: float,
+        describe: Callable[[], str | None],
     ) -> None:
         self._swansong = swansong
-        self._tasks = tasks
         self._name = name
         self._delay = delay
         self._timeout = timeout
         self._report_interval = report_interval
+        self._describe = describe
         self._idle = trio.Event()
         self._service: Service | None = None
 
@@ -75,7 +77,7 @@ class Drain:
         with attach_scope(self._swansong, counts=False):
             await trio.sleep(self._delay)
 
-    async def wait(self, service: Service) -> None:
+    async def wait(self, service: Service, tasks: Tasks) -> None:
         """Wait until all has ended of itself; at the deadline report, and cut what has not.
 
         What was cut is still ending when this returns.
@@ -90,7 +92,7 @@ class Drain:
                 limit.deadline = min(limit.deadline, trio.current_time() + self._timeout)
             await self._until_gone(service)
         if limit.cancelled_caught:
-            self._cut(service)
+            self._cut(service, tasks)
 
     async def report_progress(self) -> None:
         """Log what the drain waits for, every `report_interval`, once the stop has come.
@@ -105,11 +107,10 @@ class Drain:
             if not report.is_empty:
                 logger.warning("%s is draining: %s", self._name, _summary(report))
             elif self._service is not None and self._service.connections:
-                logger.info(
-                    "%s is draining: %d connections are closing",
-                    self._name,
-                    len(self._service.connections),
-                )
+                count = len(self._service.connections)
+                logger.info("%s is draining: %d connections are closing", self._name, count)
+            elif (what := self._describe()) is not None:
+                logger.warning("%s is draining: waiting for %s", self._name, what)
 
     async def _until_gone(self, service: Service) -> None:
         while True:
@@ -121,7 +122,7 @@ class Drain:
             if not service.connections:
                 break
 
-    def _cut(self, service: Service) -> None:
+    def _cut(self, service: Service, tasks: Tasks) -> None:
         reason = "cancelled" if was_cancelled(self._swansong) else "the drain's deadline has passed"
         report = self._swansong.guard_report(stacks=True)
         if not report.is_empty:
@@ -130,7 +131,7 @@ class Drain:
                 record_cut(self._swansong, report, reason=reason)
         for connection in list(service.connections):
             connection.cut(reason)
-        self._tasks.cut(reason)
+        tasks.cut(reason)
 
     def __repr__(self) -> str:
         return f"<Drain of {self._name}>"

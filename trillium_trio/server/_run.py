@@ -27,6 +27,8 @@ logger = logging.getLogger("trillium_trio.server")
 
 # At interpreter exit nothing may wait for ever.
 _EXIT_DRAIN_SECONDS = 30.0
+# What `serving` raises bare; Cancelled belongs to trio, GeneratorExit to whoever drops the block.
+_FAILURES = (Exception, KeyboardInterrupt, SystemExit)
 
 
 def run(server: Server) -> DrainReport:
@@ -46,24 +48,21 @@ async def serving(server: Server) -> AsyncIterator[ServerHandle]:
             status = _Status(task_status.started)
             try:
                 await server.serve(task_status=status)
-            except Exception as error:
+            except _FAILURES as error:
                 if not status.is_started:
                     raise
                 failures.append(error)
                 nursery.cancel_scope.cancel(reason="the server has failed")
 
         try:
-            handle = await nursery.start(serve)
-        except Exception as error:  # raised below, bare
+            yield await nursery.start(serve)
+        except _FAILURES as error:  # raised below, bare
             failures.append(error)
+            server.stop_at_once(f"left with {type(error).__name__}")
         else:
-            try:
-                yield handle
-            except Exception as error:  # raised below, bare
-                failures.append(error)
-                server.stop_at_once(f"left with {type(error).__name__}")
-            else:
-                server.stop()
+            server.stop()
+    for later in failures[1:]:
+        logger.error("%r has failed as well", server, exc_info=later)
     if failures:
         raise failures[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
@@ -18,15 +19,14 @@ from . import _config
 from ._admission import Admission
 from ._drain import Drain
 from ._handle import ServerHandle
+from ._lifespans import Lifespans, naming
 from ._signals import SignalLadder, is_main_thread
 from ._tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
 
-    from ..conn import Handler, HandlerLike
+    from ..conn import HandlerLike
     from ..listeners import BoundListener
     from ..swansong import DrainReport, Hold, ShutdownCompletion
     from ..transport import Listener
@@ -48,13 +48,15 @@ class Server:
     .. code-block:: text
 
         serve
-        `- services nursery      watchdog, services, the drain's reports
-           `- connections nursery    connections, background work: never cancelled as a whole
-              `- accept nursery      one accept loop per listener
+        `- attendants nursery    the drain's reports; whoever hears cancel() during the start
+           `- lifespans              each in a scope, whose deadline is set when clean-up begins
+              `- services nursery        watchdog, services
+                 `- connections nursery     connections, background work: never cancelled as a whole
+                    `- accept nursery          one accept loop per listener
 
-    Each nursery closes before the one around it: first nobody accepts, then nobody is connected,
-    then services end. The lifespans are around them all, each in a scope of its own whose deadline
-    is set when clean-up begins.
+    Each closes before the one around it: first nobody accepts, then nobody is connected, then
+    services end, then lifespans are left. A failure of any of them is kept, and raised when all are
+    closed, so that it leaves bare and no lifespan sees an exception that is none of its own.
 
     Args:
       handler: What to serve; see `as_handler`.
@@ -80,9 +82,11 @@ class Server:
         self._is_ready = False
         self._failure: BaseException | None = None
         self._abort = trio.CancelScope()
-        self._clean_up: list[tuple[str, trio.CancelScope]] = []
+        self._lifespans = Lifespans(
+            self._node, cleanup_timeout=config.cleanup_timeout, keep=self._keep
+        )
         self._tasks = Tasks(self._node, contain=self._contain, watch=self._watch)
-        self._hold: Hold | None = None
+        self._holds: tuple[Hold, ...] = ()
         self._report: DrainReport | None = None
 
     @property
@@ -134,10 +138,13 @@ class Server:
     async def wait(self) -> DrainReport:
         """Wait, in any trio run, until `serve` is over.
 
+        Raises:
+          MisuseError: Called by a handler, or another task that `serve` itself waits for.
+
         Cancellation:
           Ends the wait.
         """
-        await self._over.shutting_down()
+        await self._over
         assert self._report is not None
         return self._report
 
@@ -146,9 +153,9 @@ class Server:
 
         Raises:
           TimeoutError: It took longer than ``timeout`` seconds.
-          MisuseError: Called inside a trio run.
+          MisuseError: Called inside a trio run, or by a thread that `serve` waits for.
         """
-        self._over.shutting_down().block(timeout)
+        self._over.block(timeout)
         assert self._report is not None
         return self._report
 
@@ -183,33 +190,47 @@ class Server:
     async def serve_without_signals(
         self, task_status: trio.TaskStatus[ServerHandle], ladder: SignalLadder | None
     ) -> None:
-        """Serve, under signals that somebody else hooks; see `serve`."""
+        """Serve, under signals that somebody else hooks; see `serve`.
+
+        Cancellation:
+          Abrupt, as of `serve`.
+        """
         if self._is_used:
             raise MisuseError("a server serves once; make another one from its config")
         self._is_used = True
         if ladder is not None:
             ladder.attach()
-        self._hold = hold(self._node, "a server until its clean-up is done")
+        self._holds = (
+            hold(self._node, "a server until its clean-up is done"),
+            hold(self._over, "a server until it is over"),
+        )
         try:
-            with _bare_exits():
+            with _bare():
                 await self._serve(task_status)
+        except trio.Cancelled:
+            record_cut(self._node, GuardReport(), reason="serve() was cancelled")
+            raise
         finally:
+            # Instant, and yet asynchronous for listeners that the application made.
+            with trio.CancelScope(shield=True):
+                for listener in self._listeners:
+                    await listener.aclose()
             self._end()
+        if not self._is_ready:
+            # The stop came first: nothing was served.
+            task_status.started(self.handle)
 
     def _end(self) -> None:
-        """Close what is left and let go of whoever waits. Idempotent."""
-        if self.is_over:
-            return
+        """Let go of whoever waits."""
         self._tasks.discard()
-        for listener in self._listeners:
-            listener.close()
         # Whoever looks at the node of a server that failed sees that it is over.
         self._node.shut_down()
-        if self._hold is not None:
-            self._hold.release()
+        for each in self._holds:
+            each.release()
         self._report = drain_report(self._node)
+        if self._is_ready:
+            logger.info("%s: %s", self._name, self._report)
         self._over.shut_down()
-        logger.info("%s: %s", self._name, self._report)
 
     # -- from start to ready -------------------------------------------------------------------
 
@@ -229,63 +250,48 @@ class Server:
         handlers = leaves(self._handler)
         for handler in handlers:
             if self._node.is_running and handler.overrides("init"):
-                with attach_scope(self._node, counts=False), _naming(f"{handler.name}.init"):
+                with attach_scope(self._node, counts=False), naming(f"{handler.name}.init"):
                     await handler.init(info)
-        lifespans = [each for each in handlers if each.overrides("lifespan")]
-        await self._inside(lifespans, info, task_status)
-        if not self._is_ready:
-            # The stop came first: nothing was served.
-            self._end()
-            task_status.started(self.handle)
-        elif self._failure is not None:
-            raise self._failure
-
-    async def _inside(
-        self,
-        lifespans: list[Handler],
-        info: Info,
-        task_status: trio.TaskStatus[ServerHandle],
-    ) -> None:
-        """Enter the lifespans, one around the other, and serve inside them."""
-        if not self._node.is_running:
-            return
-        if not lifespans:
-            await self._run(info, task_status)
-            return
-        handler, *rest = lifespans
-        # Entered before the lifespan, which may keep a nursery open: a scope put around its exit
-        # alone would corrupt the stack of scopes.
-        with trio.CancelScope() as scope:
-            self._clean_up.append((handler.name, scope))
-            async with _Naming(handler.lifespan(info), f"{handler.name}.lifespan"):
-                await self._inside(rest, info, task_status)
-                self._begin_clean_up()
-        if scope.cancelled_caught:
-            logger.error(
-                "%s did not clean up within %g s; cancelled",
-                handler.name,
-                self._config.cleanup_timeout,
-            )
-            record_cut(self._node, GuardReport(), reason=f"the clean-up of {handler.name} was cut")
-
-    def _begin_clean_up(self) -> None:
-        deadline = trio.current_time() + self._config.cleanup_timeout
-        for _, scope in self._clean_up:
-            # The first to be left starts the time of all.
-            scope.deadline = min(scope.deadline, deadline)
-
-    # -- from ready to the end -----------------------------------------------------------------
-
-    async def _run(self, info: Info, task_status: trio.TaskStatus[ServerHandle]) -> None:
-        config = self._config
         drain = Drain(
             self._node,
-            self._tasks,
             name=self._name,
             delay=config.drain_delay,
             timeout=config.drain_timeout,
             report_interval=config.report_interval,
+            describe=self._describe_wait,
         )
+        async with trio.open_nursery() as attendants:
+            attendants.start_soon(self._lifespans.cancel_entry)
+            attendants.start_soon(drain.report_progress)
+            await self._lifespans.run_inside(
+                [each for each in handlers if each.overrides("lifespan")],
+                info,
+                partial(self._run, info, drain, task_status),
+            )
+            attendants.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    def _describe_wait(self) -> str | None:
+        if services := self._tasks.stragglers:
+            return ", ".join(services)
+        lifespan = self._lifespans.current
+        return None if lifespan is None else f"the lifespan of {lifespan}"
+
+    def _keep(self, error: BaseException) -> None:
+        """Note what `serve` raises in the end: the first failure; any other is only logged."""
+        if self._failure is None:
+            self._failure = error
+            self._node.shut_down()
+        else:
+            logger.error("%s has failed as well", self._name, exc_info=error)
+
+    # -- from ready to the end -----------------------------------------------------------------
+
+    async def _run(
+        self, info: Info, drain: Drain, task_status: trio.TaskStatus[ServerHandle]
+    ) -> None:
+        config = self._config
         service = Service(
             self._handler,
             http=config.http,
@@ -297,17 +303,16 @@ class Server:
             on_idle=drain.on_idle,
         )
         self._is_ready = True
-        task_status.started(self.handle)
         logger.info("listening on %s", self._name)
-        with self._abort:
+        task_status.started(self.handle)
+        with _bare(), self._abort:
             async with trio.open_nursery() as services:
                 services.start_soon(service.watchdog.run)
-                services.start_soon(drain.report_progress)
                 async with trio.open_nursery() as connections:
                     self._tasks.open(background=connections, services=services)
                     await self._accept(service, connections, drain)
                     service.begin_drain(trio.current_time())
-                    await drain.wait(service)
+                    await drain.wait(service, self._tasks)
                 self._tasks.close()
                 services.cancel_scope.cancel()
 
@@ -335,19 +340,22 @@ class Server:
             cancelled, rest = split_cancelled(error)
             if rest is not None:
                 rest.add_note(f"in {name}")
-                logger.critical("%s failed: the server ends", name, exc_info=rest)
-                if find_exit(rest) is not None:
-                    self._exit(rest)
-                self._failure = self._failure or rest
-                self._node.shut_down()
+                final_word = find_exit(rest)
+                if final_word is not None:
+                    self._exit(final_word)
+                else:
+                    logger.critical("%s failed: the server ends", name, exc_info=rest)
+                    self._keep(rest)
             if cancelled is not None:
                 raise cancelled from None
 
     def _exit(self, error: BaseException) -> None:
         """End at once: a handler wants the process to exit."""
+        reason = f"{type(error).__name__} in a handler"
         self._failure = error
         self._node.shut_down()
-        self._abort.cancel(reason=f"{type(error).__name__} in a handler")
+        record_cut(self._node, self._node.guard_report(stacks=True), reason=reason)
+        self._abort.cancel(reason=reason)
 
     def _contain(self, name: str, error: BaseException) -> BaseException | None:
         """Log what left background work; return what must leave its task."""
@@ -369,51 +377,23 @@ class Server:
         return f"<Server {self._handler.name} {state}>"
 
 
-@final
-class _Naming:
-    """Enters and leaves a lifespan; what it raises of its own gets a note with its name."""
-
-    def __init__(self, lifespan: AbstractAsyncContextManager[object], name: str) -> None:
-        self._lifespan = lifespan
-        self._name = name
-
-    async def __aenter__(self) -> None:
-        with _naming(self._name):
-            await self._lifespan.__aenter__()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        try:
-            return await self._lifespan.__aexit__(exc_type, exc, traceback)
-        except Exception as error:
-            if error is not exc:
-                error.add_note(f"in {self._name}")
-            raise
-
-
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"in {name}")
-        raise
-
-
-@contextmanager
-def _bare_exits() -> Iterator[None]:
-    """Let KeyboardInterrupt and SystemExit leave bare, not in the groups of our nurseries."""
+def _bare() -> Iterator[None]:
+    """Let what leaves as a group of our nurseries leave bare: an exit, or else Cancelled."""
     try:
         yield
     except BaseExceptionGroup as group:
         final_word = find_exit(group)
-        if final_word is None:
+        if final_word is not None:
+            raise final_word from None
+        cancelled, rest = split_cancelled(group)
+        if rest is not None:
             raise
-        raise final_word from None
+        # All the same order to end: one is as good as all.
+        while isinstance(cancelled, BaseExceptionGroup):
+            cancelled = cancelled.exceptions[0]
+        assert cancelled is not None
+        raise cancelled from None
 
 
 def _is_main_task() -> bool:

@@ -87,11 +87,11 @@ class SignalLadder:
 
     def unhook(self) -> None:
         """Restore what was there before."""
+        # Kept: somebody who hooked on top of us may still hand signals down, to be handed on.
         for number, handler in self._previous.items():
-            # After the second signal, or if somebody hooked on top of us, it is not ours any more.
+            # Ours, or the default action that the second signal put back.
             if signal.getsignal(number) in (self._handle, signal.SIG_DFL):
                 signal.signal(number, handler)
-        self._previous.clear()
 
     def __enter__(self) -> SignalLadder:
         self.hook()

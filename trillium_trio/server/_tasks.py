@@ -44,12 +44,14 @@ class Tasks:
         self._services: trio.Nursery | None = None
         self._is_closed = False
         self._early: list[Callable[[], None]] = []
-        self._scopes: set[trio.CancelScope] = set()
+        self._work: dict[trio.CancelScope, Guard] = {}
+        self._cut_reason: str | None = None
+        self._running: list[str] = []
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no background work is in progress."""
-        return not self._scopes
+    def stragglers(self) -> list[str]:
+        """The names of the services that are still running, though all else is over."""
+        return self._running if self._is_closed else []
 
     def open(self, *, background: trio.Nursery, services: trio.Nursery) -> None:
         """Start what was asked for so far, and from now on at once."""
@@ -63,8 +65,9 @@ class Tasks:
         self._is_closed = True
 
     def cut(self, reason: str) -> None:
-        """Cancel all background work that is in progress."""
-        for scope in self._scopes:
+        """Cancel all background work that is in progress, and what starts from now on."""
+        self._cut_reason = reason
+        for scope in self._work:
             scope.cancel(reason=reason)
 
     def start_background(
@@ -78,7 +81,9 @@ class Tasks:
         self._refuse_if_closed(fn)
         guard = self._swansong.guard(_name_of(fn))
         scope = trio.CancelScope()
-        self._scopes.add(scope)
+        if self._cut_reason is not None:
+            scope.cancel(reason=self._cut_reason)
+        self._work[scope] = guard
         self._start(lambda: _spawn(self._background, self._run_background, fn, args, guard, scope))
 
     def start_service(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
@@ -88,15 +93,15 @@ class Tasks:
           MisuseError: The server is over.
         """
         self._refuse_if_closed(fn)
-        self._start(
-            lambda: _spawn(self._services, self._watch, f"service {_name_of(fn)}", fn, *args)
-        )
+        self._start(lambda: _spawn(self._services, self._run_service, fn, args))
 
     def discard(self) -> None:
         """Forget what was asked for and never started: the server did not become ready."""
         self.close()
         self._early.clear()
-        self._scopes.clear()
+        for guard in self._work.values():
+            guard.release()
+        self._work.clear()
 
     def _start(self, start: Callable[[], None]) -> None:
         if self._background is None:
@@ -107,6 +112,16 @@ class Tasks:
     def _refuse_if_closed(self, fn: object) -> None:
         if self._is_closed:
             raise MisuseError(f"{_name_of(fn)} cannot be started: the server is over")
+
+    async def _run_service(
+        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        name = f"service {_name_of(fn)}"
+        self._running.append(name)
+        try:
+            await self._watch(name, fn, *args)
+        finally:
+            self._running.remove(name)
 
     async def _run_background(
         self,
@@ -123,10 +138,10 @@ class Tasks:
             if remaining is not None:
                 raise remaining from None
         finally:
-            self._scopes.discard(scope)
+            del self._work[scope]
 
     def __repr__(self) -> str:
-        return f"<Tasks, {len(self._scopes)} in the background>"
+        return f"<Tasks, {len(self._work)} in the background>"
 
 
 def _spawn(

@@ -44,8 +44,9 @@ class Snapshot:
         """Return where the holder is parked.
 
         Returns:
-          Several lines: a heading, the frames of the application, innermost first, or all if
-          there are none; then its child tasks indented. And the innermost application frame alone, if there is one.
+          Several lines: a heading, the frames of the application, innermost first, or all if there
+          are none; then its child tasks indented. And the innermost application frame alone, if
+          there is one.
         """
         if isinstance(holder, threading.Thread):
             frames = self._threads.get(holder.ident or 0, [])
