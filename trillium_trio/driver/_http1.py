@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, final
 
@@ -9,6 +10,7 @@ import trio
 
 from ..codec import is_head_started, read_head, render_error
 from ..exceptions import ClientDisconnected, HttpError, RequestTimeout, ServiceUnavailable
+from ..swansong import claim
 from ..transport import Woken, close_politely
 from ._cycle import Cycle, Phase
 from ._errors import find_exit, judge, logger, split_cancelled
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..conn import Info
     from ..http import RequestHead
-    from ..swansong import Guard, Swansong
+    from ..swansong import Claim, Swansong
     from ..transport import Listener, Transport
     from ._service import Service
 
@@ -78,9 +80,9 @@ class Http1Connection:
         self.idle_since = trio.current_time()
         self.cut_reason: str | None = None
         self.cycle: Cycle | None = None
-        self._guard: Guard | None = None
+        self._guard: Claim | None = None
         self._scope = trio.CancelScope()
-        self._task: trio.lowlevel.Task | None = None
+        self._task: weakref.ref[trio.lowlevel.Task] | None = None
         service.connections.add(self)
 
     async def run(self) -> None:
@@ -92,7 +94,7 @@ class Http1Connection:
         Cancellation:
           The handler is cancelled, the transport closed, nothing more is sent.
         """
-        self._task = trio.lowlevel.current_task()
+        self._task = weakref.ref(trio.lowlevel.current_task())
         try:
             failure = await self._contained(self._serve, self._scope)
             if self.cut_reason is not None:
@@ -137,13 +139,33 @@ class Http1Connection:
         if self.transport.is_secure and not await self._shake_hands():
             return
         while True:
-            if not wire.buffer and not await self._wait_for_bytes():
-                break
+            # Fewer bytes may be an empty line in front of a request, which is none of its own.
+            if len(wire.buffer) < 3 and not is_head_started(wire.buffer):
+                self.phase = Phase.IDLE
+                if service.is_draining and self._finds_more():
+                    continue
+                deadline = self._idle_deadline()
+                if deadline is None:
+                    break
+                try:
+                    data = await wire.receive(deadline)
+                except ClientDisconnected:
+                    break
+                except Woken as woken:
+                    # Too late, unless something has come in this very moment.
+                    if woken.reason is Wake.TIMEOUT and not self._finds_more():
+                        break
+                    continue
+                if not data:
+                    break
+                wire.buffer += data
             start = trio.current_time()
             try:
                 parsed = read_head(wire.buffer, service.head_limits)
                 if parsed is None:
-                    parsed = await self._rest_of_head()
+                    if not is_head_started(wire.buffer):
+                        continue
+                    parsed = await self._rest_of_head(start)
                     if parsed is None:
                         break
             except HttpError as error:
@@ -153,7 +175,7 @@ class Http1Connection:
             wire.buffer = wire.buffer[used:]
             guard = self._guard
             if guard is None:
-                self._guard = service.swansong.guard(head).adopt(self._task)
+                self._guard = claim(service.swansong, head, self._task)
             else:
                 guard.label = head
             self.cycle = cycle = Cycle(self, head, start)
@@ -167,65 +189,45 @@ class Http1Connection:
         else:
             await self._close_politely()
 
-    async def _wait_for_bytes(self) -> bool:
-        """Wait for the next request, as long as there may be one; return whether a byte came."""
-        wire, service = self.wire, self.service
-        self.phase = Phase.IDLE
-        while True:
-            deadline = self.idle_since + service.http.idle_timeout
-            if service.is_draining:
-                if self.transport.wake_reason is not None:
-                    self.transport.clear_wake()
-                wire.look()
-                if is_head_started(wire.buffer):
-                    return True
-                told, grace = service.drain_time, service.keepalive_grace
-                if wire.is_eof or wire.is_gone or told - self.idle_since >= grace:
-                    return False
-                deadline = min(deadline, max(told, self.idle_since) + grace)
-            try:
-                data = await wire.receive(deadline)
-            except ClientDisconnected:
-                return False
-            except Woken as woken:
-                if woken.reason is Wake.NOTICE:
-                    continue
-                # Too late, unless something has come in this very moment.
-                wire.look()
-                return is_head_started(wire.buffer)
-            wire.buffer += data
-            return bool(data)
+    def _finds_more(self) -> bool:
+        """Take what has come without waiting; return whether a request has begun."""
+        if self.transport.wake_reason is not None:
+            self.transport.clear_wake()
+        self.wire.look()
+        return is_head_started(self.wire.buffer)
 
-    async def _rest_of_head(self) -> tuple[RequestHead, int] | None:
+    def _idle_deadline(self) -> float | None:
+        """Return until when to wait for the next request; None: not at all, close."""
+        wire, service = self.wire, self.service
+        deadline = self.idle_since + service.http.idle_timeout
+        if not service.is_draining:
+            return deadline
+        told, grace = service.drain_time, service.keepalive_grace
+        if wire.is_eof or wire.is_gone or told - self.idle_since >= grace:
+            return None
+        return min(deadline, max(told, self.idle_since) + grace)
+
+    async def _rest_of_head(self, start: float) -> tuple[RequestHead, int] | None:
         """Read on until the head is complete; None if the peer leaves before.
 
         Raises:
           HttpError: The head is malformed, too large, or late.
         """
         wire, service = self.wire, self.service
-        deadline: float | None = None
+        self._guard = claim(service.swansong, "a request head", self._task)
+        self.phase = Phase.HEAD
         while True:
-            if deadline is None:
-                # A lone empty line in front of a request is no request yet (RFC 9112, 2.2).
-                if not is_head_started(wire.buffer):
-                    if not await self._wait_for_bytes():
-                        return None
-                else:
-                    deadline = trio.current_time() + service.http.head_timeout
-                    self._guard = service.swansong.guard("a request head").adopt(self._task)
-                    self.phase = Phase.HEAD
-            else:
-                try:
-                    data = await wire.receive(deadline)
-                except Woken:
-                    raise RequestTimeout(
-                        f"{len(wire.buffer)} bytes of a head in {service.http.head_timeout:g} s"
-                    ) from None
-                except ClientDisconnected:
-                    return None
-                if not data:
-                    return None
-                wire.buffer += data
+            try:
+                data = await wire.receive(start + service.http.head_timeout)
+            except Woken:
+                raise RequestTimeout(
+                    f"{len(wire.buffer)} bytes of a head in {service.http.head_timeout:g} s"
+                ) from None
+            except ClientDisconnected:
+                return None
+            if not data:
+                return None
+            wire.buffer += data
             parsed = read_head(wire.buffer, service.head_limits)
             if parsed is not None:
                 return parsed

@@ -32,10 +32,11 @@ lock is ever taken under ours. `trio` objects are touched only in their own run.
 *Cancel scopes* can be attached: ``cancel()`` and the deadline of ``shut_down(timeout)`` reach them
 in their own trio run, by its own clock.
 
-What is here for servers, and not for applications: `Hold` and `hold`, `attach_scope`,
+What is here for servers, and not for applications: `Hold` and `hold`, `claim`, `attach_scope`,
 `drain_report`, `no_guards`, `record_cut`, `was_cancelled`.
 """
 
+from ._claim import Claim
 from ._completion import NoGuards, ShutdownCompletion, ShutdownState, ShuttingDown
 from ._guard import Guard, Guarded
 from ._hold import Hold, hold
@@ -46,9 +47,18 @@ from ._interrupt import (
     InterruptScope,
 )
 from ._report import DrainReport, GuardEntry, GuardReport
-from ._swansong import Swansong, attach_scope, drain_report, no_guards, record_cut, was_cancelled
+from ._swansong import (
+    Swansong,
+    attach_scope,
+    claim,
+    drain_report,
+    no_guards,
+    record_cut,
+    was_cancelled,
+)
 
 __all__ = [
+    "Claim",
     "DrainReport",
     "Guard",
     "GuardEntry",
@@ -65,6 +75,7 @@ __all__ = [
     "ShuttingDown",
     "Swansong",
     "attach_scope",
+    "claim",
     "drain_report",
     "hold",
     "no_guards",

@@ -54,6 +54,10 @@ class Claim:
         self._code = code
         self._instruction = instruction
 
+    def release(self) -> None:
+        """Give a guard back. Idempotent, and callable from anywhere."""
+        release_guard(self)
+
     def copy(self) -> Claim:
         """Return another claim with the same site and label, not yet taken."""
         return Claim(self.node, self._code, self._instruction, self.label)

@@ -22,6 +22,7 @@ from ._scope import Cut, cancel, cut, limit, new_scope
 from ._tree import Node
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Generator
     from types import TracebackType
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Swansong",
     "attach_scope",
+    "claim",
     "drain_report",
     "no_guards",
     "node_of",
@@ -302,6 +304,25 @@ def record_cut(swansong: Swansong, report: GuardReport, *, reason: str | None = 
       reason: Why.
     """
     cut(Cut(swansong._node, report.entries, reason))
+
+
+def claim(
+    swansong: Swansong, label: object, holder: weakref.ref[trio.lowlevel.Task] | None
+) -> Claim:
+    """Take a guard without the object that releases it when it is dropped.
+
+    For a server's requests: there is one for each, and their connection surely releases it.
+
+    Args:
+      swansong: Where it counts.
+      label: What to call the work in reports.
+      holder: The task that does it.
+    """
+    frame = sys._getframe(1)
+    taken = Claim(swansong._node, frame.f_code, frame.f_lasti, label)
+    taken.holder = holder
+    take_guard(taken)
+    return taken
 
 
 def drain_report(swansong: Swansong) -> DrainReport:
