@@ -25,7 +25,9 @@ import trillium_trio as tt
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
 
 def say(*words):
-    print(*words, flush=True)
+    # In one piece, because several threads speak.
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+    sys.stdout.flush()
 
 async def app(conn):
     if conn.path == "/slow":                        # ends itself soon after the stop

@@ -30,6 +30,7 @@ async def test_sw_6_a_scope_is_cancelled_by_the_stop_and_born_cancelled_after_it
         swansong.child().shut_down()
         swansong.shut_down()
     with swansong.interrupt() as late:
+        assert late.cancel_called
         await trio.lowlevel.checkpoint()
     assert late.cancelled_caught
 

@@ -79,6 +79,17 @@ async def test_sw_9_a_timeout_is_a_deadline_from_then(autojump_clock: MockClock)
     assert autojump_clock.autojump_threshold == 0
 
 
+async def test_sw_9_the_time_counts_from_the_call_not_from_its_arrival(
+    mock_clock: MockClock,
+) -> None:
+    swansong = Swansong()
+    scope = swansong.cancel_scope()
+    swansong.shut_down(timeout=10)
+    mock_clock.jump(5)
+    await settle()
+    assert scope.deadline == 10
+
+
 async def test_sw_9_a_later_timeout_shortens_and_never_lengthens(autojump_clock: MockClock) -> None:
     swansong = Swansong()
     scope = swansong.cancel_scope()
@@ -201,6 +212,20 @@ async def test_sw_9_what_a_deadline_cuts_off_is_unclean(autojump_clock: MockCloc
     report = await swansong
     assert not report.is_clean
     assert report.cancelled.is_empty
+
+
+async def test_sw_9_what_is_still_being_cut_off_at_completion_is_unclean(
+    autojump_clock: MockClock,
+) -> None:
+    swansong = Swansong()
+    with swansong.cancel_scope():
+        try:
+            with swansong.guard():
+                completion = swansong.shut_down(timeout=1)
+                await trio.sleep_forever()
+        finally:
+            assert completion.is_complete
+    assert not (await completion).is_clean
 
 
 async def test_sw_9_what_ends_before_its_deadline_is_clean(autojump_clock: MockClock) -> None:

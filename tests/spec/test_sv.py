@@ -1,0 +1,536 @@
+"""The clauses of docs/spec/server.md from SV-9 on, in order.
+
+SV-1 and SV-2 are in `test_sv_start.py`, the drain (SV-6 to SV-8) in tests/scenarios, and whatever
+needs sockets, threads, processes or signals (SV-3 to SV-5, SV-15) in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+import trillium_trio as tt
+from tests.unit.server._serving import (
+    Recorder,
+    Running,
+    get,
+    hello,
+    is_closing,
+    receive_all,
+    receive_response,
+    running,
+)
+from trillium_trio.testing import MemoryListener
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trio.testing import MockClock
+
+    from trillium_trio.conn import HandlerLike
+
+
+async def hang(conn: tt.Conn) -> tt.Conn:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+# SV-9
+
+
+async def test_sv_9_every_wait_gives_the_same_report() -> None:
+    async with running(hang) as app:
+        client = await app.started()
+        completion = app.handle.shut_down(timeout=0)
+        await receive_all(client)
+        await client.aclose()
+        report = await completion
+        assert await app.handle == report
+        assert await app.server.shut_down() == report
+        assert await app.handle.cancel() == report
+    assert (report.is_clean, report.cancelled.guard_count) == (False, 1)
+
+
+def test_sv_9_run_returns_the_report() -> None:
+    listener = MemoryListener()
+
+    async def stop(info: tt.Info) -> None:
+        info.start_soon(stop_soon, info)
+
+    async def stop_soon(info: tt.Info) -> None:
+        info.swansong.shut_down()
+
+    report = tt.config().bind_listener(listener).without_signals().run(tt.Init(stop))
+    assert report.is_clean
+    assert report.finished == 1
+
+
+# SV-10
+
+
+async def test_sv_10_cancelling_the_nursery_is_abrupt() -> None:
+    events: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        try:
+            await trio.sleep_forever()
+        finally:
+            events.append("handler is cancelled")
+
+    listener = MemoryListener()
+    server = tt.config().bind_listener(listener).server((Recorder("app", events), handler))
+    left: list[BaseException] = []
+
+    async def serve(task_status: trio.TaskStatus[tt.ServerHandle]) -> None:
+        try:
+            await server.serve(task_status=task_status)
+        except BaseException as error:
+            left.append(error)
+            raise
+
+    async with trio.open_nursery() as nursery:
+        handle = await nursery.start(serve)
+        client = listener.connect()
+        await client.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [type(error) for error in left] == [trio.Cancelled]
+    assert events[-2:] == ["handler is cancelled", "Cancelled in app"]
+    with pytest.raises(ConnectionRefusedError):
+        listener.connect()
+    report = await handle
+    assert (report.is_clean, report.reason) == (False, "serve() was cancelled")
+
+
+# SV-11
+
+
+@asynccontextmanager
+async def two(
+    first: tt.Config, second: tt.Config, handler: HandlerLike = hello
+) -> AsyncIterator[tuple[Running, Running]]:
+    async with running(handler, first) as one, running(handler, second) as other:
+        yield one, other
+
+
+async def test_sv_11_one_stop_drains_all_that_share(autojump_clock: MockClock) -> None:
+    async def slow(conn: tt.Conn) -> tt.Conn:
+        await trio.sleep(3 if conn.path == "/3" else 10)
+        return conn.ok("")
+
+    swansong = tt.Swansong()
+    config = tt.config().with_swansong(swansong)
+    async with two(config, config, slow) as (one, other):
+        assert one.handle.swansong is other.handle.swansong is swansong
+        clients = await one.started("/3"), await other.started("/10")
+        other.handle.shut_down()
+        for client in clients:
+            assert is_closing(await receive_response(client))
+            await client.aclose()
+            if client is clients[0]:
+                # Nobody waits for the other server but who awaits what they share.
+                await one.handle
+                assert trio.current_time() == 3
+                assert other.handle.is_running
+        report = await swansong
+        assert not other.handle.is_running
+    assert (report.is_clean, report.finished) == (True, 2)
+
+
+async def test_sv_11_conns_see_a_child(autojump_clock: MockClock) -> None:
+    seen: list[tt.Swansong] = []
+
+    async def look(conn: tt.Conn) -> tt.Conn:
+        seen.append(conn.swansong)
+        return conn.ok("")
+
+    async def init(info: tt.Info) -> None:
+        seen.append(info.swansong)
+
+    swansong = tt.Swansong()
+    async with running((tt.Init(init), look), tt.config().with_swansong(swansong)) as app:
+        await get(app.listener.connect())
+        assert seen[0] is seen[1] is not swansong
+        assert seen[0].is_running
+        swansong.shut_down()
+        assert not seen[0].is_running
+
+
+async def test_sv_11_a_server_on_a_child_is_drained_alone(autojump_clock: MockClock) -> None:
+    swansong = tt.Swansong()
+    child = swansong.child()
+    async with two(tt.config().with_swansong(child), tt.config().with_swansong(swansong)) as both:
+        one, other = both
+        await one.handle.shut_down()
+        assert swansong.is_running
+        assert await get(other.listener.connect())
+        await other.handle.shut_down()
+
+
+async def test_sv_11_a_failing_server_leaves_the_others_alone(autojump_clock: MockClock) -> None:
+    async def fail() -> None:
+        raise ValueError("service")
+
+    async def init(info: tt.Info) -> None:
+        info.start_service(fail)
+
+    swansong = tt.Swansong()
+    config = tt.config().with_swansong(swansong)
+    async with running(hello, config) as other:
+        with pytest.raises(ValueError, match="service"):
+            await config.bind_listener(MemoryListener()).server(tt.Init(init)).serve()
+        assert swansong.is_running
+        assert await get(other.listener.connect())
+
+
+@pytest.mark.parametrize("wait", ["completion", "handle", "server"])
+async def test_sv_11_waiting_for_oneself_is_refused(wait: str, autojump_clock: MockClock) -> None:
+    errors: list[tt.MisuseError] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        try:
+            match wait:
+                case "completion":
+                    await app.handle.shut_down()
+                case "handle":
+                    await app.handle
+                case _:
+                    await app.server.wait()
+        except tt.MisuseError as error:
+            errors.append(error)
+        return conn.ok("refused")
+
+    async with running(handler) as app:
+        assert (await get(app.listener.connect())).endswith(b"refused")
+        # The refusal did not stop it, except by the shut_down() that was asked for.
+        assert app.handle.swansong.is_running == (wait != "completion")
+    assert len(errors) == 1
+
+
+# SV-12
+
+
+async def test_sv_12_a_handler_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(conn: tt.Conn) -> tt.Conn:
+        match conn.path:
+            case "/bug":
+                raise ValueError("oops")
+            case "/teapot":
+                raise tt.HttpError(418, "short and stout")
+            case "/group":
+                raise ExceptionGroup("", [tt.HttpError(409), tt.HttpError(410)])
+        return conn.ok("")
+
+    caplog.set_level(logging.INFO)
+    async with running(fail) as app:
+        client = app.listener.connect()
+        assert b" 418 " in await get(client, "/teapot")
+        assert b" 409 " in await get(client, "/group")
+        assert [each for each in caplog.records if each.exc_info] == []
+        assert b" 500 " in await get(client, "/bug")
+        (record,) = [each for each in caplog.records if each.exc_info]
+        assert record.levelno == logging.ERROR
+        assert "GET /bug: ValueError: oops" in record.getMessage()
+        assert b" 200 " in await get(client, "/")
+
+
+async def raise_bare(error: BaseException) -> None:
+    await trio.lowlevel.checkpoint()
+    raise error
+
+
+async def raise_grouped(error: BaseException) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        nursery.start_soon(raise_bare, error)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("fail", [raise_bare, raise_grouped])
+@pytest.mark.parametrize("where", ["handler", "background", "service"])
+async def test_sv_12_exits_leave_bare(
+    where: str,
+    fail: Callable[[BaseException], Awaitable[None]],
+    error: BaseException,
+    autojump_clock: MockClock,
+) -> None:
+    events: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        if conn.path == "/hang":
+            try:
+                await trio.sleep_forever()
+            finally:
+                events.append("handler is cancelled")
+        if where == "handler":
+            await fail(error)
+        conn.start_soon(fail, error)
+        return conn.ok("")
+
+    async def init(info: tt.Info) -> None:
+        if where == "service":
+            info.start_service(fail_later)
+
+    async def fail_later() -> None:
+        await trio.sleep(1)
+        await fail(error)
+
+    listener = MemoryListener()
+    config = tt.config().bind_listener(listener)
+    server = config.server((Recorder("app", events), tt.Init(init), handler))
+    with pytest.raises(type(error)) as raised:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attack, listener)
+            try:
+                await server.serve()
+            except BaseException as caught:
+                nursery.cancel_scope.cancel()
+                left = caught
+        raise left
+    assert raised.value is error
+    assert events[-3:] == ["handler is cancelled", "leave app", "left app"]
+    report = await server.handle
+    assert (report.is_clean, report.cancelled.guard_count >= 1) == (False, True)
+
+
+async def attack(listener: MemoryListener) -> None:
+    while not listener._send.statistics().tasks_waiting_receive:
+        await wait_all_tasks_blocked()
+    for target in ("/hang", "/"):
+        client = listener.connect()
+        await client.send_all(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError()], ids=repr)
+async def test_sv_12_the_first_failure_leaves_the_others_are_logged(
+    error: BaseException, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    async def init(info: tt.Info) -> None:
+        info.start_service(fail)
+
+    async def fail_as_well(info: tt.Info) -> None:
+        raise OSError("not flushed")
+
+    lifespan = Recorder("lifespan", [])
+    lifespan.on_exit = fail_as_well
+    config = tt.config().bind_listener(MemoryListener(), name="memory")
+    with pytest.raises(type(error)) as raised:
+        await config.server((lifespan, tt.Init(init))).serve()
+    assert raised.value is error
+    assert "memory has failed as well" in caplog.text
+    assert "not flushed" in caplog.text
+
+
+async def test_sv_12_a_service_that_raises_ends_the_server_after_a_drain(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ValueError("lost the queue")
+
+    async def consume() -> None:
+        await trio.sleep(5)
+        raise error
+
+    async def init(info: tt.Info) -> None:
+        info.start_service(consume)
+
+    async def slow(conn: tt.Conn) -> tt.Conn:
+        await trio.sleep(20)
+        return conn.ok("whole")
+
+    listener = MemoryListener()
+    server = tt.config().bind_listener(listener).server((tt.Init(init), slow))
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            with pytest.raises(ValueError, match="lost") as raised:
+                await server.serve()
+            assert raised.value is error
+
+        response = await get(listener.connect())
+        assert is_closing(response)
+        assert response.endswith(b"whole")
+    assert "consume" in error.__notes__[0]
+    assert "service" in caplog.text
+
+
+async def test_sv_12_background_work_that_raises_is_logged(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    async def fail() -> None:
+        raise ValueError("oops")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        conn.start_soon(fail)
+        return conn.ok("")
+
+    async with running(handler) as app:
+        await get(app.listener.connect())
+        await wait_all_tasks_blocked()
+        assert app.handle.is_running
+        assert (await app.handle.shut_down()).is_clean
+    assert "fail failed" in caplog.text
+    assert "oops" in caplog.text
+
+
+# SV-13
+
+
+async def test_sv_13_beyond_the_limit_503(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        calls.append(conn.path)
+        return conn.ok("")
+
+    async with running(handler, tt.config().with_max_connections(2)) as app:
+        first, second = await app.idle(), await app.idle()
+        for _ in range(2):
+            refused = await get(app.listener.connect(), "/refused")
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert is_closing(refused)
+        assert calls == ["/", "/"]
+        assert caplog.text.count("2 connections are open") == 1
+        await first.aclose()
+        await wait_all_tasks_blocked()
+        third = await app.idle()
+        assert b" 503 " in await get(app.listener.connect())
+        assert caplog.text.count("2 connections are open") == 2
+        await second.aclose()
+        await third.aclose()
+
+
+async def test_sv_13_refusals_are_bounded(autojump_clock: MockClock) -> None:
+    async with running(hello, tt.config().with_max_connections(1)) as app:
+        kept = await app.idle()
+        clients = [app.listener.connect() for _ in range(100)]
+        start = trio.current_time()
+        # None of them closes or reads before it is told to.
+        answers = [await receive_all(client) for client in clients]
+        assert sum(b" 503 " in each for each in answers) == 64
+        assert answers.count(b"") == 36
+        assert trio.current_time() == start
+        assert await receive_all(app.listener.connect()) == b""
+        # Whoever does not close its end either is given up after a second.
+        await trio.sleep(1.1)
+        assert b" 503 " in await get(app.listener.connect())
+        assert await get(kept)
+
+
+async def test_sv_13_one_with_tls_is_closed(autojump_clock: MockClock) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    class TlsListener(trio.abc.Listener[trio.SSLStream[trio.abc.Stream]]):
+        async def accept(self) -> trio.SSLStream[trio.abc.Stream]:
+            return trio.SSLStream(await plain.accept(), context, server_side=True)
+
+        async def aclose(self) -> None:
+            await plain.aclose()
+
+    plain = MemoryListener()
+    config = tt.config().bind_listener(TlsListener()).with_max_connections(1)
+    async with config.serving(hello):
+        first = plain.connect()
+        await wait_all_tasks_blocked()
+        second = plain.connect()
+        assert await receive_all(second) == b""
+        await first.aclose()
+
+
+# SV-14
+
+
+class BrokenListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
+    """Raises these errors from its next accepts."""
+
+    def __init__(self, *errors: int) -> None:
+        self.errors = list(errors)
+        self.memory = MemoryListener()
+
+    async def accept(self) -> trio.abc.HalfCloseableStream:
+        await trio.lowlevel.checkpoint()
+        if self.errors:
+            raise OSError(self.errors.pop(0), "broken")
+        return await self.memory.accept()
+
+    async def aclose(self) -> None:
+        await self.memory.aclose()
+
+
+async def test_sv_14_errors_that_pass(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = BrokenListener(errno.ECONNABORTED, errno.EMFILE, errno.ENOBUFS, errno.EMFILE)
+    async with tt.config().bind_listener(listener, name="broken").serving(hello):
+        assert await get(listener.memory.connect())
+        assert trio.current_time() == pytest.approx(0.3)
+    assert caplog.text.count("broken: cannot accept") == 1
+
+
+async def test_sv_14_any_other_error_ends_the_server_after_a_drain(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(conn: tt.Conn) -> tt.Conn:
+        await trio.sleep(20)
+        return conn.ok("whole")
+
+    broken, other = BrokenListener(errno.EMFILE, errno.EINVAL), MemoryListener()
+    config = tt.config().bind_listener(broken, name="broken").bind_listener(other)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            with pytest.raises(OSError, match="broken") as raised:
+                await config.server(slow).serve()
+            assert raised.value.errno == errno.EINVAL
+            assert any("broken" in note for note in raised.value.__notes__)
+
+        assert (await get(other.connect())).endswith(b"whole")
+    assert "failed: the server ends" in caplog.text
+
+
+# SV-17
+
+
+def next_wake_up() -> float:
+    return trio.lowlevel.current_statistics().seconds_to_next_deadline
+
+
+async def test_sv_17_an_idle_server_waits_for_no_time(mock_clock: MockClock) -> None:
+    config = tt.config().with_report_interval(5).with_keepalive_grace(0)
+    async with running(hang, config) as app:
+        await wait_all_tasks_blocked()
+        assert next_wake_up() == math.inf
+        # An idle connection arms its timeout, and nothing else.
+        idle = app.listener.connect()
+        await wait_all_tasks_blocked()
+        assert next_wake_up() == config.http.idle_timeout
+        await idle.aclose()
+        await wait_all_tasks_blocked()
+        # A handler that does not wait for its peer arms nothing.
+        busy = await app.started()
+        mock_clock.jump(config.http.idle_timeout)
+        await wait_all_tasks_blocked()
+        assert next_wake_up() == math.inf
+        app.handle.shut_down()
+        await wait_all_tasks_blocked()
+        assert next_wake_up() == config.report_interval
+        app.handle.cancel()
+        await receive_all(busy)
+        await busy.aclose()
+        await app.handle
+        assert next_wake_up() == math.inf
