@@ -6,11 +6,6 @@ The upgraded connection stays guarded: a drain tells it by the swansong and wait
 import trillium_trio as tt
 
 
-async def send_all(transport: tt.Transport, data: bytes) -> None:
-    while data:
-        data = data[await transport.send_some(data) :]
-
-
 class Shout(tt.Handler):
     """Agrees to ``Upgrade: shout``, and shouts until the client or the server has enough."""
 
@@ -29,11 +24,11 @@ class Shout(tt.Handler):
         """Talk; the connection closes the transport afterwards."""
         data = upgrade.leftover
         while True:
-            await send_all(upgrade.transport, data.upper())
+            await upgrade.transport.send_all(data.upper())
             with upgrade.swansong.interrupt() as notice:
                 data = await upgrade.transport.receive_some()
             if notice.cancelled_caught:
-                await send_all(upgrade.transport, b"BYE\n")
+                await upgrade.transport.send_all(b"BYE\n")
             if notice.cancelled_caught or not data:
                 return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -225,6 +226,20 @@ async def test_sv_6_no_guards_is_not_the_end(autojump_clock: MockClock) -> None:
         report = await server.handle
         assert since(start) == 5  # 3 for the handler, 2 for the linger timeout
     assert report.is_clean
+
+
+async def test_sv_6_lingering_beyond_the_deadline_is_bounded(autojump_clock: MockClock) -> None:
+    config = tt.config().with_drain_timeout(4).with_cleanup_timeout(1.5)
+    config = config.with_http(tt.HttpConfig(linger_timeout=math.inf))
+    async with running(app, config) as server:
+        client = await server.started("/3")
+        server.handle.shut_down()
+        start = trio.current_time()
+        assert is_closing(await receive_response(client))
+        report = await server.handle  # the client never closes
+        assert since(start) == 5.5
+    assert report.is_clean
+    await client.aclose()
 
 
 async def test_sv_6_lingering_at_the_deadline_is_clean(autojump_clock: MockClock) -> None:

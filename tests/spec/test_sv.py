@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import socket
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,7 @@ from trillium_trio.testing import MemoryListener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from trio.testing import MockClock
 
@@ -534,3 +536,43 @@ async def test_sv_17_an_idle_server_waits_for_no_time(mock_clock: MockClock) -> 
         await busy.aclose()
         await app.handle
         assert next_wake_up() == math.inf
+
+
+# SV-16
+
+
+async def test_sv_16_a_service_manager_hears_of_start_stop_and_drain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    address = tmp_path / "notify"
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(address))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+
+        def heard() -> dict[str, str]:
+            return dict(line.split("=", 1) for line in manager.recv(4096).decode().split("\n"))
+
+        async def sleeper(conn: tt.Conn) -> tt.Conn:
+            await trio.sleep(float(conn.path.strip("/")))
+            return conn.ok("done")
+
+        async with running(sleeper) as server:
+            assert heard() == {"READY": "1", "STATUS": "listening on memory"}
+            quick, slow = await server.started("/3"), await server.started("/13")
+            server.handle.shut_down()
+            await wait_all_tasks_blocked()
+            assert heard()["STOPPING"] == "1"
+            assert is_closing(await receive_response(quick))
+            await quick.aclose()
+            assert is_closing(await receive_response(slow))
+            await slow.aclose()
+            await server.handle
+        # One has finished within the first five seconds, none within the next.
+        first, second = heard(), heard()
+        assert first["STATUS"].startswith("draining: 1 left, the oldest is GET /13, ")
+        assert first["EXTEND_TIMEOUT_USEC"] == "10000000"
+        assert second["STATUS"].startswith("draining: 1 left, the oldest is GET /13, ")
+        assert "EXTEND_TIMEOUT_USEC" not in second
+        with pytest.raises(BlockingIOError):
+            heard()

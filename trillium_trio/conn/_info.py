@@ -95,7 +95,7 @@ class Info:
         """Start guarded background work: a drain waits for it.
 
         Called before the server is ready, the work starts when it is. An exception that leaves it
-        ends the server with that exception.
+        is logged, with the name of the function, and ends nothing else.
         """
         self._starter.start_background(fn, args)
 

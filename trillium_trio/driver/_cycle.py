@@ -203,7 +203,7 @@ class Cycle:
         status = judge(error).status
         if status is None:
             return False
-        self.conn.reset_response(status, f"{reason_phrase(status)}\n")
+        self.conn.reset_response(status, f"{reason_phrase(status) or status}\n")
         if status == Status.CONTENT_TOO_LARGE:
             # Not to be sent again on this connection (RFC 9110, 15.5.14), whole or in part.
             self.conn.response_headers.set("connection", "close")

@@ -117,12 +117,15 @@ class Http1Connection:
         if self.phase is Phase.IDLE:
             self.transport.wake(Wake.NOTICE)
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str, *, linger: float) -> None:
         """End the connection now; a request in progress is answered 503 if that is still possible.
 
-        A connection that is only closing is left to it.
+        A connection that is only closing is left to it, for at most ``linger`` more seconds.
         """
-        if self.cut_reason is None and self.phase is not Phase.ENDING:
+        if self.phase is Phase.ENDING:
+            latest = trio.current_time() + linger
+            self.service.watchdog.arm(self.wire, min(self.wire.deadline, latest))
+        elif self.cut_reason is None:
             self.cut_reason = reason
             self._scope.cancel(reason=reason)
 
@@ -134,7 +137,8 @@ class Http1Connection:
 
     # -- the loop ------------------------------------------------------------------------------
 
-    async def _serve(self) -> None:
+    # In one piece, because a call more would cost every request.
+    async def _serve(self) -> None:  # noqa: C901, PLR0912
         wire, service = self.wire, self.service
         if self.transport.is_secure and not await self._shake_hands():
             return

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from ..swansong import attach_scope, no_guards, record_cut, was_cancelled
+from ..swansong import attach_scope, drain_report, no_guards, record_cut, was_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..driver import Service
     from ..swansong import GuardReport, Swansong
+    from ._notify import Notifier
     from ._tasks import Tasks
 
 __all__ = ["Drain"]
@@ -42,6 +43,8 @@ class Drain:
       name: What logs call the server.
       delay, timeout, report_interval: See `Config`.
       describe: Says what is waited for when there is neither connection nor guard.
+      notifier: Hears of the stop and of the drain.
+      linger: How long a connection that only closes may take beyond the deadline, in seconds.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Drain:
         timeout: float | None,
         report_interval: float,
         describe: Callable[[], str | None],
+        notifier: Notifier,
+        linger: float,
     ) -> None:
         self._swansong = swansong
         self._name = name
@@ -60,6 +65,8 @@ class Drain:
         self._timeout = timeout
         self._report_interval = report_interval
         self._describe = describe
+        self._notifier = notifier
+        self._linger = linger
         self._idle = trio.Event()
         self._service: Service | None = None
 
@@ -95,22 +102,34 @@ class Drain:
             self._cut(service, tasks)
 
     async def report_progress(self) -> None:
-        """Log what the drain waits for, every `report_interval`, once the stop has come.
+        """Say what the drain waits for, every `report_interval`, once the stop has come.
+
+        The service manager is asked for more time as long as requests keep finishing.
 
         Cancellation:
           Ends the reports.
         """
         await self._swansong.shutting_down()
+        self._notifier.stopping()
+        finished = 0
         while True:
             await trio.sleep(self._report_interval)
             report = self._swansong.guard_report(stacks=True)
             if not report.is_empty:
-                logger.warning("%s is draining: %s", self._name, _summary(report))
+                status = _summary(report)
+                logger.warning("%s is draining: %s", self._name, status)
             elif self._service is not None and self._service.connections:
-                count = len(self._service.connections)
-                logger.info("%s is draining: %d connections are closing", self._name, count)
+                status = f"{len(self._service.connections)} connections are closing"
+                logger.info("%s is draining: %s", self._name, status)
             elif (what := self._describe()) is not None:
-                logger.warning("%s is draining: waiting for %s", self._name, what)
+                status = f"waiting for {what}"
+                logger.warning("%s is draining: %s", self._name, status)
+            else:
+                continue
+            before, finished = finished, drain_report(self._swansong).finished
+            # Twice the interval, so that the next report is in time.
+            extend_by = 2 * self._report_interval if finished > before else None
+            self._notifier.draining(f"draining: {status}", extend_by=extend_by)
 
     async def _until_gone(self, service: Service) -> None:
         while True:
@@ -130,7 +149,7 @@ class Drain:
             if not was_cancelled(self._swansong):  # cancel() has recorded what it found
                 record_cut(self._swansong, report, reason=reason)
         for connection in list(service.connections):
-            connection.cut(reason)
+            connection.cut(reason, linger=self._linger)
         tasks.cut(reason)
 
     def __repr__(self) -> str:

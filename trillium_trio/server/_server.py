@@ -18,8 +18,10 @@ from ..swansong import GuardReport, Swansong, attach_scope, drain_report, hold, 
 from . import _config
 from ._admission import Admission
 from ._drain import Drain
+from ._environment import notify_socket
 from ._handle import ServerHandle
 from ._lifespans import Lifespans, naming
+from ._notify import Notifier
 from ._signals import SignalLadder, is_main_thread
 from ._tasks import Tasks
 
@@ -252,6 +254,7 @@ class Server:
             if self._node.is_running and handler.overrides("init"):
                 with attach_scope(self._node, counts=False), naming(f"{handler.name}.init"):
                     await handler.init(info)
+        notifier = Notifier(notify_socket())
         drain = Drain(
             self._node,
             name=self._name,
@@ -259,6 +262,8 @@ class Server:
             timeout=config.drain_timeout,
             report_interval=config.report_interval,
             describe=self._describe_wait,
+            notifier=notifier,
+            linger=config.cleanup_timeout,
         )
         async with trio.open_nursery() as attendants:
             attendants.start_soon(self._lifespans.cancel_entry)
@@ -266,7 +271,7 @@ class Server:
             await self._lifespans.run_inside(
                 [each for each in handlers if each.overrides("lifespan")],
                 info,
-                partial(self._run, info, drain, task_status),
+                partial(self._run, info, drain, notifier, task_status),
             )
             attendants.cancel_scope.cancel()
         if self._failure is not None:
@@ -289,7 +294,11 @@ class Server:
     # -- from ready to the end -----------------------------------------------------------------
 
     async def _run(
-        self, info: Info, drain: Drain, task_status: trio.TaskStatus[ServerHandle]
+        self,
+        info: Info,
+        drain: Drain,
+        notifier: Notifier,
+        task_status: trio.TaskStatus[ServerHandle],
     ) -> None:
         config = self._config
         service = Service(
@@ -305,6 +314,7 @@ class Server:
         self._is_ready = True
         logger.info("listening on %s", self._name)
         task_status.started(self.handle)
+        notifier.ready(f"listening on {self._name}")
         with _bare(), self._abort:
             async with trio.open_nursery() as services:
                 services.start_soon(service.watchdog.run)

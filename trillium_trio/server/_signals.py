@@ -8,6 +8,8 @@
 
 The handlers are plain ones: they need no event loop to count, so that three signals under a
 blocked loop are three. They only set what is safe to set; logging happens in the loop, later.
+
+SIGUSR1, unless the application has a use for it, logs what is in progress at any time.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ __all__ = ["SignalLadder", "is_main_thread"]
 logger = logging.getLogger("trillium_trio.server")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+_REPORT = signal.SIGUSR1
 _Previous: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
 
 
@@ -56,6 +59,10 @@ class SignalLadder:
         self._count = 0
         self._token: trio.lowlevel.TrioToken | None = None
         self._previous: dict[int, _Previous] = {}
+        self._ours: dict[int, Callable[[int, FrameType | None], None]] = {
+            **dict.fromkeys(_SIGNALS, self._handle),
+            _REPORT: self._report,
+        }
 
     def attach(self) -> None:
         """Log in the current trio run from now on."""
@@ -71,26 +78,28 @@ class SignalLadder:
             raise MisuseError(
                 "signals can only be hooked in the main thread; use without_signals() here"
             )
-        previous = {number: signal.getsignal(number) for number in _SIGNALS}
+        previous = {number: signal.getsignal(number) for number in self._ours}
         for handler in previous.values():
             owner = getattr(handler, "__self__", None)
             if isinstance(owner, SignalLadder) and not owner._is_over():
                 raise MisuseError(
                     "another server has hooked the signals; use without_signals() for all but one"
                 )
+        if previous[_REPORT] is not signal.SIG_DFL:
+            del previous[_REPORT]
         for number, handler in previous.items():
             # Ignored at start, as under nohup, stays ignored. None: not installed from Python, so
             # it could not be restored.
             if handler is not signal.SIG_IGN and handler is not None:
                 self._previous[number] = handler
-                signal.signal(number, self._handle)
+                signal.signal(number, self._ours[number])
 
     def unhook(self) -> None:
         """Restore what was there before."""
         # Kept: somebody who hooked on top of us may still hand signals down, to be handed on.
         for number, handler in self._previous.items():
             # Ours, or the default action that the second signal put back.
-            if signal.getsignal(number) in (self._handle, signal.SIG_DFL):
+            if signal.getsignal(number) in (self._ours[number], signal.SIG_DFL):
                 signal.signal(number, handler)
 
     def __enter__(self) -> SignalLadder:
@@ -118,10 +127,16 @@ class SignalLadder:
             else:
                 self._log("%s: already draining; once more cuts what is in progress", name)
         else:
-            for hooked in self._previous:
+            for hooked in self._previous.keys() & set(_SIGNALS):
                 signal.signal(hooked, signal.SIG_DFL)
             self._swansong.cancel(f"second signal, {name}")
             self._log("%s: cutting what is in progress; once more kills", name)
+
+    def _report(self, number: int, frame: FrameType | None) -> None:
+        if self._is_over():
+            self._hand_on(number, frame)
+        else:
+            self._soon(self._report_now)
 
     def _hand_on(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous[number]
@@ -132,10 +147,13 @@ class SignalLadder:
             signal.raise_signal(number)
 
     def _log(self, message: str, name: str) -> None:
+        self._soon(self._log_now, message, name)
+
+    def _soon(self, fn: Callable[..., None], *args: str) -> None:
         if self._token is None:
             return
         try:
-            self._token.run_sync_soon(self._log_now, message, name)
+            self._token.run_sync_soon(fn, *args)
         except trio.RunFinishedError:
             pass
 
@@ -144,6 +162,9 @@ class SignalLadder:
         report = self._swansong.guard_report()
         if report.entries:
             logger.warning("%s", report)
+
+    def _report_now(self) -> None:
+        logger.warning("%s", self._swansong.guard_report(stacks=True))
 
     def __repr__(self) -> str:
         return f"<SignalLadder {self._count} signals>"

@@ -11,7 +11,7 @@ import trio
 from ._tree import wake_due
 
 if TYPE_CHECKING:
-    import weakref
+    from collections.abc import Callable
     from threading import Thread
     from types import CodeType
 
@@ -47,7 +47,8 @@ class Claim:
     def __init__(self, node: Node, code: CodeType, instruction: int, label: object) -> None:
         self.node = node
         self.label = label
-        self.holder: weakref.ref[trio.lowlevel.Task | Thread] | None = None
+        # What a weak reference is to its caller: `weakref.ref` itself is invariant.
+        self.holder: Callable[[], trio.lowlevel.Task | Thread | None] | None = None
         self.taken_at = monotonic()
         self.is_released = False
         # A line number costs more than the whole guard: the instruction is kept, and asked later.

@@ -40,10 +40,15 @@ class GuardEntry:
 
     def __str__(self) -> str:
         line = f"{self.count} x {self.site} (oldest {self.oldest_age:.1f}s)"
-        if self.labels:
-            line += " " + ", ".join(self.labels[:_LABELS_SHOWN])
-        if len(self.labels) > _LABELS_SHOWN:
-            line += f" and {len(self.labels) - _LABELS_SHOWN} more"
+        counts = Counter(self.labels)
+        shown = [
+            label if count == 1 else f"{label} ({count} times)"
+            for label, count in list(counts.items())[:_LABELS_SHOWN]
+        ]
+        if shown:
+            line += " " + ", ".join(shown)
+        if len(counts) > _LABELS_SHOWN:
+            line += f" and {len(counts) - _LABELS_SHOWN} other labels"
         return "\n".join([line, *self._stack_lines()])
 
     def _stack_lines(self) -> Iterator[str]:

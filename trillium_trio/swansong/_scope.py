@@ -183,9 +183,9 @@ class _LimitOrder:
     deadline: float | None
 
     def reach(self, token: trio.lowlevel.TrioToken, scopes: tuple[Attachment, ...]) -> None:
-        """Fix the deadline in this run, unless that was done at once, and apply it."""
-        if token is not self.token:
-            _Tightening(self.node, token, trio.current_time() + self.timeout).submit()
+        """Fix the deadline in this run, and apply it."""
+        # In the run where it was ordered it is fixed already, and earlier than this.
+        _Tightening(self.node, token, trio.current_time() + self.timeout).submit()
         _obey_all(scopes)
 
 

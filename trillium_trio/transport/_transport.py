@@ -149,6 +149,20 @@ class Transport(ABC):
           As for `Woken`.
         """
 
+    @final
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of it, waiting for the peer as often and as long as that takes.
+
+        Raises:
+          Woken: As for `send_some`.
+
+        Cancellation:
+          A part may have been sent, so the only thing left to do is to close.
+        """
+        view = memoryview(data)
+        while view:
+            view = view[await self.send_some(view) :]
+
     @abstractmethod
     async def send_eof(self) -> None:
         """Tell the peer that no more bytes come; receiving goes on.

@@ -133,7 +133,7 @@ async def test_a_handshake_that_fails_only_closes(
         await far.send_all(b"GET / HTTP/1.1\r\n\r\n")
     await settled()
     if how == "cut":
-        connection.cut("enough")
+        connection.cut("enough", linger=1)
     got = await Peer(far).rest()
     # Nothing of HTTP.
     assert b"HTTP" not in got
@@ -171,8 +171,8 @@ async def test_who_has_left_gets_no_last_words(
     if what == "the 503":
         await settled()
     await client.stream.aclose()
-    connection.cut("enough")
-    connection.cut("twice is once")
+    connection.cut("enough", linger=1)
+    connection.cut("twice is once", linger=1)
     await settled()
     assert service.connections == set()
     assert seen == (["after"] if what == "the 503" else [])
@@ -201,7 +201,7 @@ async def test_a_cut_that_is_not_taken_lasts_two_seconds(
     await far.send_all(request())
     await settled()
     begin = trio.current_time()
-    connection.cut("enough")
+    connection.cut("enough", linger=1)
     await trio.sleep(5)
     assert seen == [2]
     assert service.connections == set()
@@ -216,7 +216,7 @@ async def test_the_wake_of_a_timeout_does_not_outlive_it(
     await client.send(b"G")
     await settled()
     connection.wire.expire()
-    connection.cut("enough")
+    connection.cut("enough", linger=1)
     assert (await client.response()).status == 503
 
 

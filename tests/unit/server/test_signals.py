@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 import trillium_trio as tt
 from tests.unit.server._serving import hello, running
@@ -175,3 +176,30 @@ def test_sv_4_when_the_server_is_over_signals_are_handed_on(received: list[int])
         assert repr(other) == "<SignalLadder 1 signals>"
     assert not swansong.is_running
     ladder.unhook()
+
+
+async def test_sv_8_sigusr1_reports_what_is_in_progress(caplog: pytest.LogCaptureFixture) -> None:
+    async def slow(conn: tt.Conn) -> tt.Conn:
+        await trio.sleep_forever()
+        return conn
+
+    async with running(slow, tt.config().with_signals()) as app:
+        await app.started("/slow")
+        signal.raise_signal(signal.SIGUSR1)
+        await wait_all_tasks_blocked()
+        assert app.handle.swansong.is_running
+        [message] = [text for text in caplog.messages if "outstanding" in text]
+        assert "GET /slow" in message
+        assert " in slow" in message
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+async def test_sigusr1_stays_with_an_application_that_handles_it() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        async with running(hello, tt.config().with_signals()):
+            signal.raise_signal(signal.SIGUSR1)
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -31,7 +31,7 @@ def test_texts() -> None:
 
 def test_a_line_names_ten_labels() -> None:
     text = str(entry(count=12, labels=tuple(f"r{number}" for number in range(12))))
-    assert text.endswith("r8, r9 and 2 more")
+    assert text.endswith("r8, r9 and 2 other labels")
 
 
 def test_a_report_is_a_collection() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trillium_trio.exceptions import MisuseError
 from trillium_trio.swansong import (
     GuardReport,
     Swansong,
+    claim,
     drain_report,
     hold,
     no_guards,
@@ -28,6 +31,22 @@ def test_a_hold_says_what_it_is() -> None:
     assert __file__ in repr(clean_up)
     clean_up.release()
     assert "released" in repr(clean_up)
+
+
+async def test_a_bare_claim_is_a_guard_that_nobody_drops() -> None:
+    root = Swansong()
+    holder = weakref.ref(trio.lowlevel.current_task())
+    taken = claim(root.child(), "GET /", holder)
+    [entry] = root.guard_report(stacks=True)
+    assert (entry.labels, len(entry.stacks)) == (("GET /",), 1)
+    assert entry.site == taken.site
+    assert __file__ in taken.site
+    with pytest.raises(MisuseError):
+        await root.shut_down()
+    taken.release()
+    taken.release()
+    assert root.guard_count == 0
+    assert (await root).finished == 1
 
 
 def test_what_was_cut_off_shows_at_the_node_and_above() -> None:
