@@ -26,6 +26,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,11 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def listening() -> socket.socket:
@@ -175,6 +181,9 @@ def roll(folder: Path, *, restarts: int, drain_delay: float) -> tuple[Load, list
             return stack.enter_context(ended(process))
 
         servers = {name: begin(name) for name in ports}
+        # HAProxy takes servers to be up until it has checked them, so it is not the one to ask.
+        for name, port in ports.items():
+            wait_until(partial(is_listening, port), f"{name} listening")
         wait_until(lambda: servers_up(stats_port) == set(ports), "both servers up")
         # Left before the servers are ended, so that after a failure clients do not wait for them.
         pool = stack.enter_context(ThreadPoolExecutor(CLIENTS))
