@@ -163,7 +163,7 @@ class Http1Connection:
                 if not data:
                     break
                 wire.buffer += data
-            start = trio.current_time()
+            start = service.now()
             try:
                 parsed = read_head(wire.buffer, service.head_limits)
                 if parsed is None:
@@ -186,7 +186,7 @@ class Http1Connection:
             if not await cycle.run():
                 break
             self.cycle = None
-            self.idle_since = trio.current_time()
+            self.idle_since = service.now()
         if self.phase is Phase.IDLE:
             # Nothing was sent that an unread byte could destroy, and nothing is unread.
             await self.transport.aclose()

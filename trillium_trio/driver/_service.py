@@ -6,6 +6,8 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, final
 
+import trio
+
 from ..codec import HeadLimits
 from ..conn import Handler, Sequence, leaves
 from ..http import DateCache
@@ -44,6 +46,7 @@ class Service:
         "http",
         "info",
         "keepalive_grace",
+        "now",
         "on_exit",
         "on_idle",
         "server_line",
@@ -77,6 +80,8 @@ class Service:
         self.on_idle = on_idle
         self.connections: set[Http1Connection] = set()
         self.drain_time = inf
+        # The clock itself, for what looks at it several times per request.
+        self.now = trio.lowlevel.current_clock().current_time
         self.watchdog = Watchdog()
         self.dates = DateCache()
         self.server_line = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ._tree import Node
 
-__all__ = ["Claim", "logger", "release_guard", "release_hold", "take_guard", "take_hold"]
+__all__ = ["Claim", "logger", "release_hold", "take_hold"]
 
 logger: Final = logging.getLogger("trillium_trio.swansong")
 
@@ -55,9 +55,33 @@ class Claim:
         self._code = code
         self._instruction = instruction
 
+    # Taking and releasing are no operations of the queue. To put a key into a dict and to pop
+    # one are single steps, which no other thread, signal handler or finalizer can divide, and the
+    # count is the size of the dict: so they need no lock. A release then looks for the stop, as a
+    # stop looks for what is left: whichever comes second sees the other.
+
+    @trio.lowlevel.enable_ki_protection
+    def take(self) -> None:
+        """Count as a guard, at its node and above."""
+        node: Node | None = self.node
+        while node is not None:
+            node.guards[self] = None
+            node = node.parent
+
+    @trio.lowlevel.enable_ki_protection
     def release(self) -> None:
-        """Give a guard back. Idempotent, and callable from anywhere."""
-        release_guard(self)
+        """Count as a guard no more. Idempotent, and callable from anywhere."""
+        # Of several that release it at a time, one pops it.
+        if self.node.guards.pop(self, self) is self:
+            return
+        self.is_released = True
+        node = self.node.parent
+        while node is not None:
+            del node.guards[self]
+            node = node.parent
+        # The one look that a server which is not stopping pays for.
+        if self.node.tree.is_stopping:
+            self.node.tree.submit(_after_guard, self)
 
     def copy(self) -> Claim:
         """Return another claim with the same site and label, not yet taken."""
@@ -83,35 +107,7 @@ class Claim:
         return monotonic() - self.taken_at
 
 
-# Taking and releasing are no operations of the tree's queue. To put a key into a dict and to pop
-# one are single steps, which no other thread, signal handler or finalizer can divide, and the count
-# is the size of the dict: so they need no lock. A release then looks for the stop, as a stop looks
-# for what is left: whichever comes second sees the other.
-
-
-@trio.lowlevel.enable_ki_protection
-def take_guard(claim: Claim) -> None:
-    """Count a guard at its node and above."""
-    node: Node | None = claim.node
-    while node is not None:
-        node.guards[claim] = None
-        node = node.parent
-
-
-@trio.lowlevel.enable_ki_protection
-def release_guard(claim: Claim) -> None:
-    """Count a guard no more. Idempotent."""
-    # Of several that release it at a time, one pops it.
-    if claim.node.guards.pop(claim, claim) is claim:
-        return
-    claim.is_released = True
-    node = claim.node.parent
-    while node is not None:
-        del node.guards[claim]
-        node = node.parent
-    # The one look that a server which is not stopping pays for.
-    if claim.node.tree.is_stopping:
-        claim.node.tree.submit(_after_guard, claim)
+# Holds are as guards are, in dicts of their own.
 
 
 def take_hold(claim: Claim) -> None:

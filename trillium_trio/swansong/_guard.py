@@ -21,7 +21,7 @@ import trio
 
 from trillium_trio.exceptions import MisuseError
 
-from ._claim import logger, release_guard, take_guard
+from ._claim import logger
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -84,13 +84,13 @@ class Guard:
     def clone(self) -> Guard:
         """Take another guard, which counts on its own and inherits the site and the label."""
         claim = self._claim.copy()
-        take_guard(claim)
+        claim.take()
         return Guard(claim)
 
     def release(self) -> None:
         """Give the guard back. Idempotent, and callable from anywhere."""
         claim = self._claim
-        release_guard(claim)
+        claim.release()
 
     def __enter__(self) -> Self:
         if self._claim.is_released:
@@ -112,7 +112,7 @@ class Guard:
         if claim.is_released:
             return
         message = f"guard taken at {claim.site} was never released"
-        release_guard(claim)
+        claim.release()
         if not claim.node.tree.is_inside:
             warnings.warn(message, ResourceWarning, stacklevel=2)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, final, overload
 
 import trio
 
-from ._claim import Claim, take_guard
+from ._claim import Claim
 from ._completion import NoGuards, ShutdownCompletion, ShutdownState, ShuttingDown
 from ._guard import Guard, Guarded, check_wrappable
 from ._interrupt import (
@@ -148,7 +148,7 @@ class Swansong:
         """
         frame = sys._getframe(1)
         claim = Claim(self._node, frame.f_code, frame.f_lasti, label)
-        take_guard(claim)
+        claim.take()
         return Guard(claim)
 
     def guarded(self, wrapped: T, label: object = None) -> Guarded[T]:
@@ -165,7 +165,7 @@ class Swansong:
         check_wrappable(wrapped)
         frame = sys._getframe(1)
         claim = Claim(self._node, frame.f_code, frame.f_lasti, label)
-        take_guard(claim)
+        claim.take()
         return Guarded(wrapped, Guard(claim))
 
     @overload
@@ -321,7 +321,7 @@ def claim(
     frame = sys._getframe(1)
     taken = Claim(swansong._node, frame.f_code, frame.f_lasti, label)
     taken.holder = holder
-    take_guard(taken)
+    taken.take()
     return taken
 
 
