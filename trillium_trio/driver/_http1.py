@@ -96,7 +96,12 @@ class Http1Connection:
         """
         self._task = weakref.ref(trio.lowlevel.current_task())
         try:
-            failure = await self._contained(self._serve, self._scope)
+            failure: BaseException | None = None
+            try:
+                with self._scope:
+                    await self._serve()
+            except BaseException as error:  # the boundary around a connection
+                failure = self._contain(error)
             if self.cut_reason is not None:
                 # A second each: who takes no last words must not keep `after_send` from its turn.
                 for step in (self._last_words, self._take_leave):
@@ -185,8 +190,11 @@ class Http1Connection:
             self.cycle = cycle = Cycle(self, head, start)
             if not await cycle.run():
                 break
-            self.cycle = None
             self.idle_since = service.now()
+            # An idle connection keeps nothing of its last request.
+            self.cycle = guard = None
+            data = b""
+            del cycle, head, parsed
         if self.phase is Phase.IDLE:
             # Nothing was sent that an unread byte could destroy, and nothing is unread.
             await self.transport.aclose()
