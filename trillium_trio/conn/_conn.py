@@ -180,7 +180,7 @@ class Conn:
             extras.request_body = RequestBody(
                 self._source,
                 max_bytes=self._link.max_body_bytes,
-                content_type=self.request_headers.get("content-type"),
+                head=self._head,
             )
         return extras.request_body
 

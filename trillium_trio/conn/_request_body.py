@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, final
 from ..exceptions import BadRequest, ContentTooLarge
 
 if TYPE_CHECKING:
-    from ..http import Headers
+    from ..http import Headers, RequestHead
 
 __all__ = ["RequestBody", "RequestSource"]
 
@@ -48,15 +48,15 @@ class RequestBody:
     Args:
       source: Where the bytes come from.
       max_bytes: The default limit, from `HttpConfig.max_body_bytes`.
-      content_type: The Content-Type field, for the charset of `text`.
+      head: The request's head, whose Content-Type tells the charset of `text`.
     """
 
-    __slots__ = ("_content_type", "_kept", "_max_bytes", "_received", "_source")
+    __slots__ = ("_head", "_kept", "_max_bytes", "_received", "_source")
 
-    def __init__(self, source: RequestSource, *, max_bytes: int, content_type: str | None) -> None:
+    def __init__(self, source: RequestSource, *, max_bytes: int, head: RequestHead) -> None:
         self._source = source
         self._max_bytes = max_bytes
-        self._content_type = content_type
+        self._head = head
         self._received = 0
         self._kept: list[bytes] = []
 
@@ -105,7 +105,7 @@ class RequestBody:
           As `read`.
         """
         message = Message()
-        message["content-type"] = self._content_type or ""
+        message["content-type"] = self._head.headers.get("content-type") or ""
         charset = message.get_content_charset("utf-8")
         data = await self.read(max_bytes)
         try:

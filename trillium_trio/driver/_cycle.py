@@ -20,7 +20,7 @@ from ..conn import Conn, Upgrade, run_handler
 from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Body, Status, reason_phrase
 from ._errors import BodyLengthError, judge
-from ._inbound import EMPTY, inbound_body
+from ._inbound import inbound_body
 from ._outbound import close_body, open_body
 
 if TYPE_CHECKING:
@@ -110,13 +110,14 @@ class Cycle:
     def _plain_response(self) -> bytes | None:
         """Return the whole response if it is one of the most frequent kind.
 
-        That is: a body in memory, in answer to a request without one, on a connection that goes
-        on, with nothing to do before or after. It is sent in one piece, and without a coroutine.
+        That is: a body in memory, in answer to a request that has been read, on a connection that
+        goes on, with nothing to do before or after. It is sent in one piece, and without a
+        coroutine.
         """
         connection, head = self._connection, self.head
         service = connection.service
         if (
-            self._inbound is not EMPTY
+            not self._inbound.is_complete
             or connection.wire.buffer
             or not head.keep_alive
             or head.version == "1.0"

@@ -143,7 +143,7 @@ class Http1Connection:
     # -- the loop ------------------------------------------------------------------------------
 
     # In one piece, because a call more would cost every request.
-    async def _serve(self) -> None:  # noqa: C901, PLR0912
+    async def _serve(self) -> None:  # noqa: C901, PLR0912, PLR0915
         wire, service = self.wire, self.service
         if self.transport.is_secure and not await self._shake_hands():
             return

@@ -139,7 +139,7 @@ class InboundBody:
         return True
 
     async def _step(self) -> bytes:
-        wire, config = self._wire, self._config
+        wire = self._wire
         if self.is_broken:
             raise ClientDisconnected("the request body broke off before")
         if self.invites:
@@ -147,6 +147,20 @@ class InboundBody:
             # A client that already sends its body does not wait (RFC 9110, 10.1.1).
             if not wire.buffer:
                 await wire.send(render_continue())
+        # What came with the head costs no wait, and no look at the clock.
+        data = await (wire.take() if wire.buffer else self._wait())
+        try:
+            piece, wire_rest = self._reader.feed(data)
+        except HttpError:
+            self.is_broken = True
+            raise
+        self._received += len(piece)
+        if wire_rest:
+            wire.buffer = wire_rest + wire.buffer
+        return piece
+
+    async def _wait(self) -> bytes:
+        wire, config = self._wire, self._config
         start = trio.current_time()
         wait = allowance(config.body_timeout, config.min_rate, self._received, self._waited)
         try:
@@ -165,15 +179,7 @@ class InboundBody:
             raise ClientDisconnected(
                 f"{wire.transport.peer} ended its request after {self._received} bytes of body"
             )
-        try:
-            piece, wire_rest = self._reader.feed(data)
-        except HttpError:
-            self.is_broken = True
-            raise
-        self._received += len(piece)
-        if wire_rest:
-            wire.buffer = wire_rest + wire.buffer
-        return piece
+        return data
 
 
 Inbound: TypeAlias = InboundBody | _Empty

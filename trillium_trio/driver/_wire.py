@@ -129,13 +129,19 @@ class Wire:
         """
         while not self.buffer and self._arrived is not None:
             await self._wait_for_watcher(deadline)
-        if self.buffer:
-            data, self.buffer = self.buffer, b""
-            if self._room is not None:
-                self._room.set()
-            await self.give_way(len(data))
-            return data
-        return await self.receive(deadline)
+        return await (self.take() if self.buffer else self.receive(deadline))
+
+    async def take(self) -> bytes:
+        """Take the buffer.
+
+        Cancellation:
+          May come instead; then nothing was taken.
+        """
+        await self.give_way(len(self.buffer))
+        data, self.buffer = self.buffer, b""
+        if self._room is not None:
+            self._room.set()
+        return data
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of it, waiting for the peer as far as write timeout and rate allow.

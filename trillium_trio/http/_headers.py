@@ -115,7 +115,10 @@ class Headers:
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Tell whether a field has one of these names, given in lower case."""
-        return any(field[0] in names for field in self._split())
+        for lower, _, _ in self._split():  # noqa: SIM110 (a generator costs three times as much)
+            if lower in names:
+                return True
+        return False
 
     def items(self) -> list[tuple[str, str]]:
         """Return (name as given, value) pairs, in order."""
