@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import tomllib
 from pathlib import Path
 
-HERE = Path(__file__).parent
-PACKAGE = HERE.parent / "trillium_trio"
-
-_project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_pyproject = Path(__file__).parents[1] / "pyproject.toml"
+_project = tomllib.loads(_pyproject.read_text(encoding="utf-8"))["project"]
 
 project = "trillium_trio"
 copyright = "the trillium_trio contributors"
@@ -19,16 +16,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"{project} {release}"
 
-# A reference page is built once the folder that it describes is there.
-_public = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"exceptions", "index"}
-_ahead = [page for page in (HERE / "reference").glob("*.md") if page.stem not in _public]
-exclude_patterns = ["_build", *(f"reference/{page.name}" for page in _ahead)]
-
-# A chapter without pages is an empty list, not a mistake. (This warning has a subtype but no type,
-# which is why suppress_warnings cannot name it.)
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: getattr(record, "subtype", None) != "empty_glob"
-)
+exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
