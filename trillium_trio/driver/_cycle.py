@@ -16,11 +16,11 @@ from ..codec import (
     render_whole,
     response_framing,
 )
-from ..conn import Conn, Upgrade, run_handler
+from ..conn import Conn, Upgrade
 from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Body, Status, reason_phrase
 from ._errors import BodyLengthError, judge
-from ._inbound import inbound_body
+from ._inbound import EMPTY, InboundBody
 from ._outbound import close_body, open_body
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..http import RequestHead
     from ._http1 import Http1Connection
+    from ._inbound import Inbound
 
 __all__ = ["Cycle", "Phase"]
 
@@ -66,7 +67,12 @@ class Cycle:
     def __init__(self, connection: Http1Connection, head: RequestHead, start_time: float) -> None:
         self._connection = connection
         self.head = head
-        self._inbound = inbound_body(connection.wire, head, connection.service.http)
+        # RFC 9112, 6.3: without either field a request has no body.
+        self._inbound: Inbound = (
+            InboundBody(connection.wire, head, connection.service.http)
+            if head.content_length or head.is_chunked
+            else EMPTY
+        )
         self.conn = Conn(connection, head, self._inbound, start_time)
         self.is_answered = False
         # Whether nothing but a reset would tell the peer that the response is not complete.
@@ -82,7 +88,7 @@ class Cycle:
         connection.phase = Phase.HANDLER
         try:
             try:
-                await run_handler(connection.service.handler, conn)
+                await connection.service.run(conn)
             except BaseException:
                 await close_body(conn.raw_body)  # it will not be sent
                 raise

@@ -145,17 +145,21 @@ class Http1Connection:
     # In one piece, because a call more would cost every request.
     async def _serve(self) -> None:  # noqa: C901, PLR0912, PLR0915
         wire, service = self.wire, self.service
+        idle_timeout = service.http.idle_timeout
         if self.transport.is_secure and not await self._shake_hands():
             return
         while True:
             # Fewer bytes may be an empty line in front of a request, which is none of its own.
             if len(wire.buffer) < 3 and not is_head_started(wire.buffer):
                 self.phase = Phase.IDLE
-                if service.is_draining and self._finds_more():
-                    continue
-                deadline = self._idle_deadline()
-                if deadline is None:
-                    break
+                deadline = self.idle_since + idle_timeout
+                if service.is_draining:
+                    if self._finds_more():
+                        continue
+                    last_deadline = self._last_deadline()
+                    if last_deadline is None:
+                        break
+                    deadline = min(deadline, last_deadline)
                 try:
                     data = await wire.receive(deadline)
                 except ClientDisconnected:
@@ -208,16 +212,13 @@ class Http1Connection:
         self.wire.look()
         return is_head_started(self.wire.buffer)
 
-    def _idle_deadline(self) -> float | None:
-        """Return until when to wait for the next request; None: not at all, close."""
+    def _last_deadline(self) -> float | None:
+        """Return until when to wait, in a drain, for one more request; None: not at all."""
         wire, service = self.wire, self.service
-        deadline = self.idle_since + service.http.idle_timeout
-        if not service.is_draining:
-            return deadline
         told, grace = service.drain_time, service.keepalive_grace
         if wire.is_eof or wire.is_gone or told - self.idle_since >= grace:
             return None
-        return min(deadline, max(told, self.idle_since) + grace)
+        return max(told, self.idle_since) + grace
 
     async def _rest_of_head(self, start: float) -> tuple[RequestHead, int] | None:
         """Read on until the head is complete; None if the peer leaves before.

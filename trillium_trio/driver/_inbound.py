@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..http import HttpConfig, RequestHead
     from ._wire import Wire
 
-__all__ = ["EMPTY", "Inbound", "inbound_body"]
+__all__ = ["EMPTY", "Inbound", "InboundBody"]
 
 # An unread rest up to this size is read and dropped to keep the connection; for more, a new
 # connection is cheaper.
@@ -183,10 +183,3 @@ class InboundBody:
 
 
 Inbound: TypeAlias = InboundBody | _Empty
-
-
-def inbound_body(wire: Wire, head: RequestHead, config: HttpConfig) -> Inbound:
-    """Return the body that a head announces (RFC 9112, 6.3)."""
-    if head.is_chunked or head.content_length:
-        return InboundBody(wire, head, config)
-    return EMPTY

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, final
 
 import trio
 
 from ..codec import HeadLimits
-from ..conn import Handler, Sequence, leaves
+from ..conn import Handler, Sequence, leaves, run_handler
 from ..http import DateCache
 from ._watchdog import Watchdog
 
@@ -30,6 +31,7 @@ class Service:
 
     Attributes:
       connections: Those that are open; each adds and removes itself.
+      is_draining: Whether connections should end as soon as they owe nothing.
       drain_time: When the listeners were closed and the connections told, on trio's clock;
         ``inf`` before.
       on_exit: Called with the KeyboardInterrupt or SystemExit that a handler raised.
@@ -45,10 +47,12 @@ class Service:
         "head_limits",
         "http",
         "info",
+        "is_draining",
         "keepalive_grace",
         "now",
         "on_exit",
         "on_idle",
+        "run",
         "server_line",
         "starter",
         "swansong",
@@ -68,6 +72,9 @@ class Service:
         on_idle: Callable[[], None],
     ) -> None:
         self.handler = handler
+        # A sequence holds its handlers to the contract by itself.
+        is_sequence = isinstance(handler, Sequence)
+        self.run = handler.run if is_sequence else partial(run_handler, handler)
         # Skipped whole when no handler has anything to do before sending.
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
         self.before_send = Sequence(hooks).before_send if hooks else None
@@ -79,6 +86,7 @@ class Service:
         self.on_exit = on_exit
         self.on_idle = on_idle
         self.connections: set[Http1Connection] = set()
+        self.is_draining = False
         self.drain_time = inf
         # The clock itself, for what looks at it several times per request.
         self.now = trio.lowlevel.current_clock().current_time
@@ -95,17 +103,13 @@ class Service:
             max_target_bytes=http.max_target_bytes,
         )
 
-    @property
-    def is_draining(self) -> bool:
-        """Whether connections should end as soon as they owe nothing."""
-        return self.drain_time != inf
-
     def date_line(self) -> bytes:
         """The Date field of a response sent now, from the system's clock."""
         return self.dates.line(time.time())
 
     def begin_drain(self, now: float) -> None:
         """Tell every connection, once, that nothing new is wanted."""
+        self.is_draining = True
         self.drain_time = now
         for connection in self.connections:
             connection.notice()
