@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # Generous: on a loaded machine nothing of this takes a fraction of it.
 TIMEOUT = 30
@@ -58,11 +59,14 @@ async def pool(info):
 class Process:
     """A Python program whose output is read line by line."""
 
-    def __init__(self, program: str, environ: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: list[str], environ: dict[str, str], folder: Path | None = None
+    ) -> None:
         # Nothing of the machine's own settings, whatever the tests themselves are started with.
         clean = {k: v for k, v in os.environ.items() if k not in {"HOST", "PORT", "LISTEN_FDS"}}
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", PRELUDE + program],
+            [sys.executable, "-W", "error", *arguments],
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -85,7 +89,7 @@ class Process:
 
     def port(self) -> int:
         """Wait until a server listens; return its port."""
-        found = re.search(r":(\d+)\b", self.wait_for("listening on"))
+        found = re.search(r"//\S*:(\d+)\b", self.wait_for("listening on"))
         assert found, self.lines
         return int(found[1])
 
@@ -99,9 +103,12 @@ class Process:
 
     def end(self) -> int:
         """Wait for its end; return the exit status. The rest of its output is in `lines`."""
-        rest, _ = self._process.communicate(timeout=TIMEOUT)
-        self.lines += rest.splitlines()
-        return self._process.returncode
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        # Not communicate(): it would pass over what has been read ahead of the last line.
+        self.lines += [line.rstrip() for line in self._process.stdout]
+        return self._process.wait()
 
     @property
     def output(self) -> str:
@@ -121,7 +128,19 @@ class Process:
 @contextmanager
 def running(program: str, **environ: str) -> Iterator[Process]:
     """Run a program; it is killed if the block leaves it running."""
-    process = Process(program, environ)
+    with _ended(Process(["-c", PRELUDE + program], environ)) as process:
+        yield process
+
+
+@contextmanager
+def running_command(arguments: list[str], folder: Path) -> Iterator[Process]:
+    """Run the command line in a folder; it is killed if the block leaves it running."""
+    with _ended(Process(["-m", "trillium_trio", *arguments], {}, folder)) as process:
+        yield process
+
+
+@contextmanager
+def _ended(process: Process) -> Iterator[Process]:
     try:
         yield process
     finally:
@@ -139,6 +158,19 @@ class Client:
             self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self._socket.settimeout(TIMEOUT)
         self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self, end: bytes) -> bytes:
+        """Read until there is this end, or the server closes; the connection stays open."""
+        received = b""
+        while not received.endswith(end) and (data := self._socket.recv(65_536)):
+            received += data
+        return received
+
+    def close(self) -> None:
+        self._socket.close()
 
     def receive_all(self) -> bytes:
         """Read until the server closes or resets, then close."""

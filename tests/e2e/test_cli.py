@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ PATIENCE = 30
 
 APPLICATION = """
 import sys
+import time
 import trio
 import trillium_trio as tt
 
@@ -38,10 +40,25 @@ async def stuck(conn):
     print("begun", file=sys.stderr)
     await trio.sleep_forever()
 
+async def body():
+    yield b"some"
+    print("begun", file=sys.stderr)
+    await trio.sleep_forever()
+
+async def streams(conn):
+    return conn.ok(tt.Body.streaming(body(), length=9 if conn.path == "/length" else None))
+
 async def held(conn):
     print("begun", file=sys.stderr)
     with trio.CancelScope(shield=True):
         await trio.sleep_forever()
+
+def block():
+    print("begun", file=sys.stderr)
+    time.sleep(3600)
+
+async def blocked(conn):
+    await trio.to_thread.run_sync(block)
 
 async def leaves(conn):
     sys.exit(7)
@@ -76,6 +93,9 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
         )
+        # Ends a wait for a line, or for the end, that never comes.
+        self.timer = threading.Timer(PATIENCE, self.process.kill)
+        self.timer.start()
 
     def wait_line(self, part: str) -> str:
         assert self.process.stderr is not None
@@ -91,11 +111,14 @@ class Process:
         return int(found[1])
 
     def wait_status(self) -> int:
-        _, rest = self.process.communicate(timeout=PATIENCE)
-        self.log += rest
-        return self.process.returncode
+        assert self.process.stderr is not None
+        # Not communicate(): it would pass over what has been read ahead of the last line.
+        self.log += self.process.stderr.read()
+        return self.process.wait()
 
     def kill(self) -> None:
+        self.timer.cancel()
+        self.timer.join()
         self.process.kill()
         self.process.communicate()
 
@@ -149,7 +172,36 @@ def test_what_is_cut_off_is_status_1(start: Start) -> None:
     with closing(request(process.wait_port())) as connection:
         process.wait_line("begun")
         process.process.terminate()
-        assert connection.getresponse().status == 503
+        response = connection.getresponse()
+        assert response.status == 503
+        assert response.getheader("retry-after") == "1"
+        assert response.getheader("connection") == "close"
+    assert process.wait_status() == 1
+    assert re.search(r"drained in \S+: 0 finished, 1 cut off", process.log)
+
+
+@pytest.mark.parametrize(
+    ("target", "version", "error"),
+    [
+        pytest.param("/", "HTTP/1.1", http.client.IncompleteRead, id="chunked"),
+        pytest.param("/length", "HTTP/1.1", http.client.IncompleteRead, id="length"),
+        pytest.param("/", "HTTP/1.0", ConnectionResetError, id="until-the-end"),
+    ],
+)
+def test_sv_7_a_client_can_tell_a_body_that_was_cut(
+    start: Start, target: str, version: str, error: type[Exception]
+) -> None:
+    process = start("app:streams", "--port", "0", "--drain-timeout", "0.1")
+    connection = http.client.HTTPConnection("localhost", process.wait_port(), timeout=PATIENCE)
+    with closing(connection):
+        connection._http_vsn_str = version  # type: ignore[attr-defined]  # no public way to say it
+        connection.request("GET", target)
+        process.wait_line("begun")
+        response = connection.getresponse()
+        assert response.status == 200
+        process.process.terminate()
+        with pytest.raises(error):
+            response.read()
     assert process.wait_status() == 1
 
 
@@ -164,10 +216,13 @@ def test_the_second_signal_cuts(start: Start) -> None:
     assert process.wait_status() == 1
 
 
-def test_sv_7_what_cannot_be_cut_is_left_and_named(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "where"), [("held", "held"), ("blocked", "block")])
+def test_sv_7_what_cannot_be_cut_is_left_and_named(
+    start: Start, tmp_path: Path, name: str, where: str
+) -> None:
     path = tmp_path / "socket"
     process = start(
-        *["app:held", "--bind", "127.0.0.1:0", "--bind", f"unix:{path}"],
+        *[f"app:{name}", "--bind", "127.0.0.1:0", "--bind", f"unix:{path}"],
         *["--drain-timeout", "0.1", "--cleanup-timeout", "0.1"],
     )
     with closing(request(process.wait_port())):
@@ -175,9 +230,22 @@ def test_sv_7_what_cannot_be_cut_is_left_and_named(start: Start, tmp_path: Path)
         assert path.exists()
         process.process.terminate()
         assert process.wait_status() == 1
-    assert "leaving with status 1" in process.log
-    assert re.search(r"app.py:\d+ in held", process.log)
+    left = process.log.partition("leaving with status 1")[2]
+    assert re.search(rf"app.py:\d+ in {where}\n", left)
     assert not path.exists()
+
+
+def test_sv_7_what_the_second_signal_cannot_cut_is_left_and_named(start: Start) -> None:
+    limits = ["--drain-timeout", "inf", "--cleanup-timeout", "0.1"]
+    process = start("app:held", "--port", "0", *limits)
+    with closing(request(process.wait_port())):
+        process.wait_line("begun")
+        process.process.terminate()
+        process.wait_line("once more cuts")
+        process.process.terminate()
+        assert process.wait_status() == 1
+    left = process.log.partition("leaving with status 1")[2]
+    assert re.search(r"app.py:\d+ in held", left)
 
 
 def test_the_third_signal_ends_the_process(start: Start) -> None:

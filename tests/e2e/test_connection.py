@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 import threading
-from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 import trillium_trio as tt
+from tests.e2e._net import peer_of, reset, serving
 from tests.wire import Peer, request, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from trillium_trio.conn import HandlerLike
-
 BIG = b"x" * 8 * 1024 * 1024
-
-
-class Net:
-    """A server and the sockets that are connected to it."""
-
-    def __init__(self, handle: tt.ServerHandle, open_: ExitStack) -> None:
-        self.handle = handle
-        self._open = open_
-
-    def open(self) -> socket.socket:
-        sock = socket.create_connection(("127.0.0.1", self.handle.port))
-        return self._open.enter_context(sock)
-
-    def peer(self) -> Peer:
-        return peer_of(self.open())
-
-    async def connect(self) -> Peer:
-        """Return a client that the server has accepted."""
-        client = self.peer()
-        await settled()
-        return client
-
-
-def peer_of(sock: socket.socket) -> Peer:
-    sock.setblocking(False)
-    return Peer(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
-
-
-@asynccontextmanager
-async def serving(handler: HandlerLike, *, grace: float = 0.5, **http: float) -> AsyncIterator[Net]:
-    config = tt.config().with_address("127.0.0.1", 0).without_signals().with_drain_timeout(20)
-    config = config.with_keepalive_grace(grace).with_http(tt.HttpConfig(**http))  # type: ignore[arg-type]  # also counts
-    async with config.serving(handler) as handle:
-        # Closed before the drain, which would wait for each of them.
-        with ExitStack() as open_:
-            yield Net(handle, open_)
-
-
-async def reset(client: Peer) -> None:
-    assert isinstance(client.stream, trio.SocketStream)
-    client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    await client.stream.aclose()
 
 
 async def echo(conn: tt.Conn) -> tt.Conn:

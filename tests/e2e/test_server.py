@@ -70,6 +70,63 @@ def test_sv_5_the_third_signal_ends_a_blocked_loop(last: int) -> None:
     assert "returned" not in process.lines
 
 
+def test_sv_5_the_second_signal_counts_under_a_blocked_loop() -> None:
+    program = """
+async def busy(conn):
+    if conn.path != "/busy":
+        return await app(conn)
+    say("in /busy")
+    while conn.swansong.is_running:
+        time.sleep(0.01)
+    say("stopped")
+    while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        time.sleep(0.01)
+    return conn.ok("done")
+say(tt.config().with_address("127.0.0.1", 0).run((tt.Lifespan(pool), busy)))
+"""
+    with running(program) as process:
+        port = process.port()
+        hanging = Client(port, "/hang")
+        process.wait_for("in /hang")
+        blocking = Client(port, "/busy")
+        process.wait_for("in /busy")
+        process.send_signal(signal.SIGTERM)
+        process.wait_for("stopped")
+        process.send_signal(signal.SIGTERM)
+        # It never waited, so nothing could cut it; the other one is, as soon as the loop is free.
+        blocking.assert_served_and_closed()
+        assert hanging.receive_all().startswith(b"HTTP/1.1 503 ")
+        assert process.end() == 0
+    assert "pool closed" in process.lines
+    assert process.lines[-1].endswith("cut off (second signal, SIGTERM)")
+
+
+def test_sv_5_a_wedged_handler_survives_two_signals_is_named_and_ends_at_the_third() -> None:
+    program = """
+async def wedge(conn):
+    with trio.CancelScope(shield=True):
+        say("in /wedge")
+        await trio.sleep_forever()
+config = tt.Config(cleanup_timeout=0.1, report_interval=0.3).with_address("127.0.0.1", 0)
+config.run((tt.Lifespan(pool), wedge))
+"""
+    with running(program) as process:
+        client = Client(process.port(), "/wedge")
+        process.wait_for("in /wedge")
+        process.send_signal(signal.SIGTERM)
+        process.wait_for("SIGTERM: draining")
+        process.send_signal(signal.SIGQUIT)
+        process.wait_for("SIGQUIT: cutting")
+        for _ in range(3):
+            line = process.wait_for("is draining")
+            assert "1 left, the oldest is GET /wedge, " in line
+            assert line.endswith(" in wedge")
+        process.send_signal(signal.SIGTERM)
+        assert process.end() == -signal.SIGTERM
+        assert client.receive_all() == b""
+    assert "pool closed" not in process.lines
+
+
 def test_sv_5_a_start_that_hangs_ends_at_the_second_signal() -> None:
     program = """
 @asynccontextmanager
