@@ -412,11 +412,10 @@ class Conn:
         else:
             return None
         if headers is not None:
-            if headers.has_any(_DECISIVE):
+            lines = headers.render_unless(_DECISIVE)
+            if lines is None:
                 return None
-            if fields and "content-type" in headers:
-                fields = b""
-            fields += headers.render()
+            fields = lines if "content-type" in headers else fields + lines
         return (status, fields, data) if len(data) <= _PLAIN_BYTES else None
 
     def reset_response(self, status: int, body: str) -> None:

@@ -21,7 +21,7 @@ from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Body, Status, reason_phrase
 from ._errors import BodyLengthError, judge
 from ._inbound import EMPTY, InboundBody
-from ._outbound import close_body, open_body
+from ._outbound import OpenFile, close_body, open_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -298,8 +298,20 @@ class Cycle:
     async def _stream(
         self, pieces: AsyncIterable[bytes], framing: BodyFraming, length: int | None
     ) -> None:
-        send = self._connection.wire.send
+        wire = self._connection.wire
+        send = wire.send
         sent = 0
+        if (
+            framing is BodyFraming.LENGTH
+            and length
+            and isinstance(pieces, OpenFile)
+            and wire.transport.sends_files
+        ):
+            sent = await wire.send_file(pieces.file, length)
+            if sent == length:
+                return
+            # It has become shorter, or can only be read: reading on tells which.
+            pieces.file.seek(sent)
         async for piece in pieces:
             sent += len(piece)
             if framing is BodyFraming.CHUNKED:

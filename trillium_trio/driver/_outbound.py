@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, final
 
 from anyio.to_thread import run_sync
 
@@ -16,10 +16,42 @@ if TYPE_CHECKING:
 
     from ..http import BodyLike
 
-__all__ = ["close_body", "open_body"]
+__all__ = ["OpenFile", "close_body", "open_body"]
 
 # A hop to a worker thread costs about 100 us: a piece must be worth it.
 _FILE_PIECE_BYTES = 256 * 1024
+
+
+@final
+class OpenFile:
+    """A file, as long as it was when it was opened; read piece by piece, or sent unread.
+
+    Attributes:
+      file: Where reading begins or goes on.
+      length: In bytes; None of a pipe or a device, where it would mean nothing.
+    """
+
+    __slots__ = ("file", "length")
+
+    def __init__(self, path: Path) -> None:
+        self.file: BinaryIO = path.open("rb")
+        self.length = os.fstat(self.file.fileno()).st_size if self.file.seekable() else None
+
+    def __aiter__(self) -> OpenFile:
+        return self
+
+    async def __anext__(self) -> bytes:
+        size = _FILE_PIECE_BYTES
+        # Those of the kernel, in /proc, say 0 and have more; that is found out by reading.
+        if self.length:
+            size = min(size, self.length - self.file.tell())
+        piece = await run_sync(self.file.read, size) if size else b""
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    def __repr__(self) -> str:
+        return f"<OpenFile {self.file.name!r}, {self.length} bytes>"
 
 
 @asynccontextmanager
@@ -38,14 +70,12 @@ async def open_body(body: Body) -> AsyncIterator[tuple[int | None, AsyncIterable
     source = body.source
     assert source is not None, "a body in memory is sent as it is"
     if isinstance(source, Path):
-        file = await run_sync(source.open, "rb")
+        opened = await run_sync(OpenFile, source)
         try:
-            length = await run_sync(_length_of, file)
-            async with aclosing(_read_file(file)) as pieces:
-                yield length, pieces
+            yield opened.length, opened
         finally:
             # Nothing was written: closing cannot wait for a disk.
-            file.close()
+            opened.file.close()
     else:
         try:
             if isinstance(source, ReceivesSome):
@@ -76,16 +106,6 @@ async def _close(source: object) -> None:
     close = getattr(source, "aclose", None)
     if close is not None:
         await close()
-
-
-def _length_of(file: BinaryIO) -> int | None:
-    # A pipe or a device has no length that means anything.
-    return os.fstat(file.fileno()).st_size if file.seekable() else None
-
-
-async def _read_file(file: BinaryIO) -> AsyncGenerator[bytes, None]:
-    while piece := await run_sync(file.read, _FILE_PIECE_BYTES):
-        yield piece
 
 
 async def _read_stream(stream: ReceivesSome) -> AsyncGenerator[bytes, None]:

@@ -46,9 +46,10 @@ class Headers:
     def __init__(self, items: Headers | Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         self._block = None
         self._fields = []
-        pairs = items.items() if isinstance(items, (Headers, Mapping)) else items
-        for name, value in pairs:
-            self.append(name, value)
+        if items != ():  # most begin empty, and an isinstance of an abstract class costs
+            pairs = items.items() if isinstance(items, (Headers, Mapping)) else items
+            for name, value in pairs:
+                self.append(name, value)
 
     @classmethod
     def from_block(cls, block: bytes) -> Headers:
@@ -95,9 +96,10 @@ class Headers:
         """
         field = _checked(name, value)
         key = field[0]
-        fields = [other for other in self._split() if other[0] != key]
+        fields = self._split()
+        if fields:
+            self._fields = fields = [other for other in fields if other[0] != key]
         fields.append(field)
-        self._fields = fields
 
     def append(self, name: str, value: str) -> None:
         """Add a field behind the others, leaving those of the same name.
@@ -113,13 +115,6 @@ class Headers:
         key = name.lower()
         self._fields = [field for field in self._split() if field[0] != key]
 
-    def has_any(self, names: frozenset[str]) -> bool:
-        """Tell whether a field has one of these names, given in lower case."""
-        for lower, _, _ in self._split():  # noqa: SIM110 (a generator costs three times as much)
-            if lower in names:
-                return True
-        return False
-
     def items(self) -> list[tuple[str, str]]:
         """Return (name as given, value) pairs, in order."""
         return [(name, value) for _, name, value in self._split()]
@@ -134,6 +129,15 @@ class Headers:
         if self._block is not None:
             return self._block
         lines = [f"{name}: {value}\r\n" for _, name, value in self._fields]
+        return "".join(lines).encode("latin-1")
+
+    def render_unless(self, names: frozenset[str]) -> bytes | None:
+        """Return the header lines, or None if a field has one of these names, in lower case."""
+        lines = []
+        for lower, name, value in self._split():
+            if lower in names:
+                return None
+            lines.append(f"{name}: {value}\r\n")
         return "".join(lines).encode("latin-1")
 
     def copy(self) -> Headers:
@@ -154,7 +158,13 @@ class Headers:
         self.set(name, value)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+        if not isinstance(name, str):
+            return False
+        key = name.lower()
+        for field in self._split():  # noqa: SIM110 (a generator costs three times as much)
+            if field[0] == key:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[str]:
         """Yield each name once, in lower case, in order of first appearance."""

@@ -84,7 +84,8 @@ class RequestHead:
         An absolute-form target gives its path (``/`` if it has none), the asterisk-form ``*``,
         and the authority-form of CONNECT the empty string. ``//host/x`` is a path like any other.
         """
-        return self._origin_form()[0]
+        target = self.target
+        return target.partition("?")[0] if target[0] == "/" else self._origin_form()[0]
 
     @property
     def querystring(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import struct
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, BinaryIO, final
 
 import trio
+from anyio.to_thread import run_sync
 from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
 from ..exceptions import ClientDisconnected
@@ -32,6 +35,8 @@ class SocketTransport(Transport):
     """
 
     __slots__ = ("_is_closed", "_sock")
+
+    sends_files = hasattr(os, "sendfile")
 
     def __init__(self, sock: socket.socket, listener: Listener, address: object = None) -> None:
         """Take over a connected socket.
@@ -88,6 +93,25 @@ class SocketTransport(Transport):
             sent = self.send_nowait(data)
             if sent:
                 return sent
+        raise self._end_of_wait()
+
+    async def send_file(self, file: BinaryIO, offset: int, count: int) -> int:
+        while self.wake_reason is None and not self._is_closed:
+            try:
+                await wait_writable(self._sock)
+                # It waits for the disk, so in a thread; never for the peer.
+                return await run_sync(
+                    os.sendfile, self._sock.fileno(), file.fileno(), offset, count
+                )
+            except trio.ClosedResourceError as exc:
+                raise self._end_of_wait() from exc
+            except BlockingIOError:
+                pass  # As in receive_some.
+            except OSError as exc:
+                if exc.errno == errno.EINVAL:
+                    return 0  # Some file systems lack what this needs.
+                self._translate(exc)
+                raise
         raise self._end_of_wait()
 
     async def send_eof(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import select
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, final
 
 from ._listener import host_and_port
 
@@ -55,6 +55,9 @@ class Transport(ABC):
     """
 
     __slots__ = ("_address", "_woken_by", "listener", "wake_reason")
+
+    sends_files: ClassVar[bool] = False
+    """Whether `send_file` may be called: nothing is done to the bytes on their way."""
 
     def __init__(self, listener: Listener, address: object = None) -> None:
         """Keep the facts.
@@ -148,6 +151,27 @@ class Transport(ABC):
         Cancellation:
           As for `Woken`.
         """
+
+    async def send_file(self, file: BinaryIO, offset: int, count: int) -> int:
+        """Wait until the peer takes some of a file, which does not pass through our memory.
+
+        Only if `sends_files`.
+
+        Args:
+          file: A regular file.
+          offset: Where to begin, in bytes.
+          count: Send at most this many bytes.
+
+        Returns:
+          How many bytes were taken; 0 if the file has none at ``offset``, or has to be read.
+
+        Raises:
+          Woken: `wake` was called, or had been. Nothing was taken.
+
+        Cancellation:
+          A piece that is being read is sent first.
+        """
+        raise NotImplementedError
 
     @final
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
