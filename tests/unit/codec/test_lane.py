@@ -73,6 +73,7 @@ def test_limits_are_exact() -> None:
     assert read_regular(data, 0, len(data), 4, 1) is None
 
 
+@pytest.mark.takes_lane
 def test_a_regular_head_never_reaches_the_other_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(_head, "read_irregular")
     assert _head.read_head(BROWSER, _head.HeadLimits()) is not None
