@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from email.message import Message
+import re
 from typing import TYPE_CHECKING, Any, Protocol, Self, final
 
 from ..exceptions import BadRequest, ContentTooLarge
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..http import Headers, RequestHead
 
 __all__ = ["RequestBody", "RequestSource"]
+
+# RFC 9110, 8.3.2: a parameter of the media type; its value is a token, quoted or not.
+_CHARSET = re.compile(r";[ \t]*charset=\"?([!#$%&'*+.^_`|~0-9a-z-]+)", re.IGNORECASE)
 
 
 class RequestSource(Protocol):
@@ -104,9 +107,8 @@ class RequestBody:
         Cancellation:
           As `read`.
         """
-        message = Message()
-        message["content-type"] = self._head.headers.get("content-type") or ""
-        charset = message.get_content_charset("utf-8")
+        named = _CHARSET.search(self._head.headers.get("content-type") or "")
+        charset = named[1] if named else "utf-8"
         data = await self.read(max_bytes)
         try:
             return data.decode(charset)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from anyio.to_thread import run_sync
-from trio.testing import memory_stream_one_way_pair
+from trio.testing import lockstep_stream_pair, memory_stream_one_way_pair
 
 import trillium_trio as tt
 from tests.wire import request, serving, settled
+from trillium_trio.driver._outbound import OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -165,6 +166,39 @@ async def test_a_file(size: int, method: str, tmp_path: Path) -> None:
             assert response.headers["content-length"] == str(size)
             assert len(response.body) == (size if method == "GET" else 0)
         await client.stream.aclose()
+
+
+@pytest.mark.parametrize("change", [1, -1])
+async def test_cn_21_a_file_is_sent_as_long_as_it_was(
+    change: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 1_000_000)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_path(path))
+
+    # The server has read the first piece, and waits for the client to take it.
+    async with serving(handler, pair=lockstep_stream_pair) as app:
+        client = app.connect()
+        await client.send(request())
+        client.leftover = await client.receive()
+        os.truncate(path, 1_000_000 + change)
+        response = await client.response()
+        assert response.headers["content-length"] == "1000000"
+        assert response.is_whole == (change > 0)
+        await client.stream.aclose()
+    assert ("gave 999999 bytes where 1000000 were declared" in caplog.text) == (change < 0)
+
+
+async def test_a_file_that_says_it_is_empty_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    opened = OpenFile(path)
+    path.write_bytes(b"more")  # as in /proc, where every file says 0
+    assert [piece async for piece in opened] == [b"more"]
+    assert "0 bytes" in repr(opened)
+    opened.file.close()
 
 
 async def test_a_file_that_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
 import trio
@@ -145,6 +146,50 @@ async def test_a_large_body_goes_out_as_it_is_taken(pair: Pair) -> None:
         while len(got) < len(data):
             got += await far_stream.receive_some()
     assert got == data
+
+
+async def test_a_file_goes_out_as_it_is_taken(pair: Pair) -> None:
+    wire, far, _ = pair
+    data = bytes(range(256)) * 20_000
+    far_stream = trio.SocketStream(trio.socket.from_stdlib_socket(far))
+    got, sent = b"", []
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+
+        async def send(count: int) -> None:
+            sent.append(await wire.send_file(cast(BinaryIO, file), count))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, len(data) - 1)
+            while len(got) < len(data) - 1:
+                got += await far_stream.receive_some()
+        await send(0)
+    assert got == data[:-1]
+    assert sent == [len(data) - 1, 0]
+    assert wire.deadline == inf
+
+
+async def test_a_file_has_no_more_than_it_has(pair: Pair) -> None:
+    wire, far, _ = pair
+    with tempfile.TemporaryFile() as file:
+        file.write(b"short")
+        file.flush()
+        assert await wire.send_file(cast(BinaryIO, file), 100) == 5
+    assert far.recv(100) == b"short"
+
+
+async def test_a_reader_that_takes_no_file(autojump_clock: MockClock, pair: Pair) -> None:
+    wire, _, _ = pair
+    while wire.transport.send_nowait(bytes(65_536)):
+        pass
+    start = trio.current_time()
+    with tempfile.TemporaryFile() as file:
+        file.truncate(100)
+        with pytest.raises(Stalled, match="took 0 of 100 bytes, none for 7"):
+            await wire.send_file(cast(BinaryIO, file), 100)
+    assert trio.current_time() - start == 7
+    assert wire.is_gone
 
 
 async def test_a_watcher_is_the_one_reader(autojump_clock: MockClock) -> None:
