@@ -372,6 +372,14 @@ def server_threads() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name.startswith("<Server ")]
 
 
+@pytest.fixture(autouse=True)
+def _no_server_of_another_test() -> None:
+    # `serve()` being over, its thread has still to end.
+    for thread in server_threads():
+        thread.join(10)
+    assert server_threads() == []
+
+
 @pytest.fixture
 def local() -> tt.Config:
     return tt.config().with_address("127.0.0.1", 0).without_signals()
