@@ -6,12 +6,12 @@ import asyncio
 import sys
 import time
 
-from aiohttp import web  # type: ignore[import-not-found, unused-ignore]  # a peer
+from aiohttp import web
 
 from benchmarks.load.payload import BLOCK_SECONDS, DOWNLOAD_BYTES, HELLO, PIECE, SLOW_SECONDS
 
 try:
-    import uvloop  # type: ignore[import-not-found, unused-ignore]  # a peer
+    import uvloop
 except ImportError:
     new_event_loop = asyncio.new_event_loop
 else:

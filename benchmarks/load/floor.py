@@ -72,7 +72,7 @@ def main() -> None:
         trio.run(serve_on_trio, listener)
         return
     # Here alone, so that the floor of trio needs nothing beside it.
-    import uvloop  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  # a peer
+    import uvloop  # noqa: PLC0415
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve_on_asyncio(listener))

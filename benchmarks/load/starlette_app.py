@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette  # type: ignore[import-not-found, unused-ignore]  # peer
-from starlette.datastructures import (  # type: ignore[import-not-found, unused-ignore]  # peer
+from starlette.applications import Starlette
+from starlette.datastructures import (
     Headers,
     MutableHeaders,
 )
-from starlette.middleware import Middleware  # type: ignore[import-not-found, unused-ignore]  # peer
-from starlette.responses import (  # type: ignore[import-not-found, unused-ignore]  # peer
+from starlette.middleware import Middleware
+from starlette.responses import (
     JSONResponse,
     PlainTextResponse,
 )
-from starlette.routing import Route  # type: ignore[import-not-found, unused-ignore]  # peer
+from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from starlette.requests import Request  # type: ignore[import-not-found, unused-ignore]  # peer
-    from starlette.types import (  # type: ignore[import-not-found, unused-ignore]  # peer
+    from starlette.requests import Request
+    from starlette.types import (
         ASGIApp,
         Message,
         Receive,
