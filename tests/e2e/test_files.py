@@ -150,3 +150,24 @@ async def test_sv_7_a_file_that_is_cut_is_short(large: Path) -> None:
         net.handle.shut_down(timeout=0.1)
         assert not (await net.handle).is_clean
         assert len(await client.rest()) < LARGE
+
+
+async def test_sv_10_a_file_that_is_being_sent_is_closed_when_serving_is_cancelled(
+    large: Path,
+) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_path(large))
+
+    before = len(os.listdir("/dev/fd"))
+    config = tt.config().with_address("127.0.0.1", 0).without_signals()
+    async with trio.open_nursery() as nursery:
+        handle = await nursery.start(config.server(handler).serve)
+        client = await trio.open_tcp_stream("127.0.0.1", handle.port)
+        await client.send_all(request())
+        assert await client.receive_some(8) == b"HTTP/1.1"
+        await settled()
+        assert handle.swansong.guard_count == 1
+        nursery.cancel_scope.cancel()
+    assert handle.swansong.guard_count == 0
+    await client.aclose()
+    assert len(os.listdir("/dev/fd")) == before
