@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, final
 
+import trio
 from anyio.to_thread import run_sync
 
 from ..http import Body, ReceivesSome
@@ -72,6 +73,8 @@ async def open_body(body: Body) -> AsyncIterator[tuple[int | None, AsyncIterable
     if isinstance(source, Path):
         opened = await run_sync(OpenFile, source)
         try:
+            # A thread cannot be cancelled. Nothing is sent yet, so a cut can still be a 503.
+            await trio.lowlevel.checkpoint_if_cancelled()
             yield opened.length, opened
         finally:
             # Nothing was written: closing cannot wait for a disk.
