@@ -1,7 +1,7 @@
 """Everything there is to check, each in an environment that it sets up itself.
 
-``nox`` runs the tests on every Python that is installed, and the static checks; ``nox -s bench``
-runs the benchmarks.
+``nox`` runs the tests on every Python that is installed, and the static checks. Asked for by name:
+``nox -s bench`` runs the benchmarks, ``nox -s fuzz`` the fuzzers, ``nox -s soak`` the soak.
 """
 
 from __future__ import annotations
@@ -72,3 +72,18 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks beside the peers; arguments after ``--`` go to compare.py."""
     session.install(".", *PEERS)
     session.run("python", "benchmarks/compare.py", *session.posargs)
+
+
+# The fuzzer has no later one yet.
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz each target in turn; arguments after ``--`` go to ``python -m tests.fuzz``."""
+    session.install("-e", ".[fuzz]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Soak one process in mixed traffic; arguments after ``--`` go to soak.py (two minutes)."""
+    session.install(".")
+    session.run("python", "benchmarks/soak.py", *session.posargs)

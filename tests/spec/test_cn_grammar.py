@@ -1,4 +1,4 @@
-"""CN-16, CN-17 and CN-18 at the level of bytes and values. Connections are tested elsewhere."""
+"""CN-16, CN-17 and CN-18 at the level of bytes and values. On connections: test_cn_limits.py."""
 
 from __future__ import annotations
 
@@ -18,6 +18,56 @@ from trillium_trio.exceptions import HttpError
 from trillium_trio.http import Headers, reason_phrase
 
 LIMITS = HeadLimits()
+
+# Header fields that CN-17 refuses, behind a good request line and Host.
+DOUBTFUL_FIELDS = [
+    [b"Content-Length: 5", b"Transfer-Encoding: chunked"],
+    [b"Content-Length: 5", b"Content-Length: 6"],
+    [b"Content-Length: 5", b"Content-Length: 5"],
+    [b"Content-Length: 5, 5"],
+    [b"Content-Length: +5"],
+    [b"Content-Length: 05"],
+    [b"Content-Length: 00"],
+    [b"Transfer-Encoding: chunked, chunked"],
+    [b"Transfer-Encoding: chunked, gzip"],
+    [b"Transfer-Encoding:"],
+    [b"Transfer-Encoding : chunked"],
+    [b"A: b\rContent-Length: 5"],
+    [b"A: b\nContent-Length: 5"],
+    [b"A: b\x00"],
+    [b"A: b", b" folded"],
+    [b": b"],
+    [b"A"],
+    [b"Host: h"],
+]
+# Methods and targets that CN-17 refuses.
+DOUBTFUL_TARGETS = [
+    b"GET *",
+    b"GET h:80",
+    b"GET /#a",
+    b"GET /a\\b",
+    b"GET http://u@h/",
+    b"CONNECT /",
+    b"CONNECT h",
+]
+# Chunked bodies that CN-17 refuses.
+DOUBTFUL_CHUNKS = [
+    b"5 \r\n",
+    b"0x5\r\n",
+    b"+5\r\n",
+    b"5\n",
+    b"5;\r\n",
+    b"5;a\rb\r\n",
+    b"00000000000000005\r\n",
+    b"1\r\nab\r\n",
+    b"1\r\na\n",
+    b"0\r\nA : b\r\n\r\n",
+    b"0\r\nA: b\r\n c\r\n\r\n",
+    b"0\r\nA: b\n\r\n",
+    b"0\r\nContent-Length: 5\r\n\r\n",
+    b"0\r\nHost: h\r\n\r\n",
+    b"0\r\nAuthorization: a\r\n\r\n",
+]
 
 
 def status_of_head(data: bytes, limits: HeadLimits = LIMITS) -> int | None:
@@ -105,27 +155,7 @@ def test_cn_16_h11_reads_the_same() -> None:
     assert (ours.method.encode(), ours.target.encode()) == (theirs.method, theirs.target)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        [b"Content-Length: 5", b"Transfer-Encoding: chunked"],
-        [b"Content-Length: 5", b"Content-Length: 6"],
-        [b"Content-Length: 5", b"Content-Length: 5"],
-        [b"Content-Length: 5, 5"],
-        [b"Content-Length: +5"],
-        [b"Transfer-Encoding: chunked, chunked"],
-        [b"Transfer-Encoding: chunked, gzip"],
-        [b"Transfer-Encoding:"],
-        [b"Transfer-Encoding : chunked"],
-        [b"A: b\rContent-Length: 5"],
-        [b"A: b\nContent-Length: 5"],
-        [b"A: b\x00"],
-        [b"A: b", b" folded"],
-        [b": b"],
-        [b"A"],
-        [b"Host: h"],
-    ],
-)
+@pytest.mark.parametrize("fields", DOUBTFUL_FIELDS)
 def test_cn_17_doubtful_heads_are_refused(fields: list[bytes]) -> None:
     assert status_of_head(post(*fields)) == 400
 
@@ -141,20 +171,12 @@ def test_cn_17_exactly_one_host_which_may_be_empty() -> None:
     assert status_of_head(b"GET / HTTP/1.1\r\nA: b\r\n\r\n") == 400
     assert status_of_head(b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\n") == 400
     assert status_of_head(b"GET / HTTP/1.1\r\nHost: u@h\r\n\r\n") == 400
+    assert status_of_head(b"GET / HTTP/1.1\r\nHost: h:65535\r\n\r\n") is None
+    assert status_of_head(b"GET / HTTP/1.1\r\nHost: h:65536\r\n\r\n") == 400
+    assert status_of_head(b"GET / HTTP/1.1\r\nHost: 70000\r\n\r\n") is None
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"GET *",
-        b"GET h:80",
-        b"GET /#a",
-        b"GET /a\\b",
-        b"GET http://u@h/",
-        b"CONNECT /",
-        b"CONNECT h",
-    ],
-)
+@pytest.mark.parametrize("line", DOUBTFUL_TARGETS)
 def test_cn_17_a_target_has_a_form_of_its_method(line: bytes) -> None:
     assert status_of_head(line + b" HTTP/1.1\r\nHost: h\r\n\r\n") == 400
 
@@ -168,26 +190,7 @@ def test_cn_17_the_target_says_the_host() -> None:
     assert (result[0].host, result[0].path) == ("c", "//a/b")
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"5 \r\n",
-        b"0x5\r\n",
-        b"+5\r\n",
-        b"5\n",
-        b"5;\r\n",
-        b"5;a\rb\r\n",
-        b"00000000000000005\r\n",
-        b"1\r\nab\r\n",
-        b"1\r\na\n",
-        b"0\r\nA : b\r\n\r\n",
-        b"0\r\nA: b\r\n c\r\n\r\n",
-        b"0\r\nA: b\n\r\n",
-        b"0\r\nContent-Length: 5\r\n\r\n",
-        b"0\r\nHost: h\r\n\r\n",
-        b"0\r\nAuthorization: a\r\n\r\n",
-    ],
-)
+@pytest.mark.parametrize("data", DOUBTFUL_CHUNKS)
 def test_cn_17_doubtful_chunks_are_refused(data: bytes) -> None:
     assert status_of_chunks(data) == 400
 

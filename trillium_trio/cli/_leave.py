@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .._util import SafeLogger
 from ..swansong import attach_scope
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["leave", "leave_when_held"]
 
-logger = logging.getLogger("trillium_trio.cli")
+logger = SafeLogger("trillium_trio.cli")
 
 
 async def leave_when_held(server: Server, leave: Callable[[], object]) -> None:

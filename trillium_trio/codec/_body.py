@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import final
+from typing import ClassVar, final
 
-from ..exceptions import BadRequest
+from ..exceptions import BadRequest, HttpError
 from ..http import Headers
 from ._lines import check_fields, earliest_fault
 
@@ -47,6 +47,9 @@ class LengthReader:
     """
 
     __slots__ = ("remaining",)
+
+    before_fault: ClassVar[bytes] = b""
+    """Always empty: `feed` never raises."""
 
     def __init__(self, length: int) -> None:
         self.remaining = length
@@ -108,24 +111,38 @@ class ChunkedReader:
 
     Args:
       max_line_bytes: How long a size line may be with its extensions and line break.
+      max_extension_bytes: How long all extensions may be together.
       max_trailer_bytes: How long all trailer fields may be together.
       max_trailers: How many trailer fields there may be.
+
+    Attributes:
+      before_fault: What `feed` had read of the body when it raised. It counts: one of these bytes
+        may have passed a limit, which then is the earlier error.
     """
 
     __slots__ = (
+        "_extension_bytes",
         "_held",
         "_left",
+        "_max_extension_bytes",
         "_max_line_bytes",
         "_max_trailer_bytes",
         "_max_trailers",
         "_state",
         "_trailers",
+        "before_fault",
     )
 
     def __init__(
-        self, *, max_line_bytes: int = 4096, max_trailer_bytes: int = 8192, max_trailers: int = 100
+        self,
+        *,
+        max_line_bytes: int = 4096,
+        max_extension_bytes: int = 16_384,
+        max_trailer_bytes: int = 8192,
+        max_trailers: int = 100,
     ) -> None:
         self._max_line_bytes = max_line_bytes
+        self._max_extension_bytes = max_extension_bytes
         self._max_trailer_bytes = max_trailer_bytes
         self._max_trailers = max_trailers
         self._state = _SIZE
@@ -133,7 +150,9 @@ class ChunkedReader:
         self._held = b""
         # Bytes to come of the chunk that is being read.
         self._left = 0
+        self._extension_bytes = 0
         self._trailers: Headers | None = None
+        self.before_fault = b""
 
     @property
     def is_complete(self) -> bool:
@@ -169,12 +188,16 @@ class ChunkedReader:
                 if self._left == 0:
                     self._state = _DATA_END
                 continue
-            if self._state is _SIZE:
-                end = self._read_size(data, at)
-            elif self._state is _DATA_END:
-                end = self._read_data_end(data, at)
-            else:
-                end = self._read_trailers(data, at)
+            try:
+                if self._state is _SIZE:
+                    end = self._read_size(data, at)
+                elif self._state is _DATA_END:
+                    end = self._read_data_end(data, at)
+                else:
+                    end = self._read_trailers(data, at)
+            except HttpError:
+                self.before_fault = b"".join(pieces)
+                raise
             if end is None:
                 self._held = data[at:]
                 return b"".join(pieces), b""
@@ -192,6 +215,10 @@ class ChunkedReader:
             if len(data) - at >= self._max_line_bytes:
                 raise BadRequest(f"a chunk size line of more than {self._max_line_bytes} bytes")
             return None
+        self._extension_bytes += line.end() - line.end(1) - 2
+        if self._extension_bytes > self._max_extension_bytes:
+            # Each byte of the body may carry a line of them: the body's limit does not bound those.
+            raise BadRequest(f"more than {self._max_extension_bytes} bytes of chunk extensions")
         self._left = int(line[1], 16)
         if self._left:
             self._state = _DATA
@@ -213,7 +240,8 @@ class ChunkedReader:
     def _read_trailers(self, data: bytes, at: int) -> int | None:
         end = data.find(b"\r\n\r\n", at)
         section = data[at:] if end < 0 else data[at : end + 4]
-        if section != b"\r\n\r\n":
+        # The empty line that ends them, when there are none, is not counted.
+        if not b"\r\n\r\n".startswith(section):
             fault = earliest_fault(
                 section,
                 max_bytes=self._max_trailer_bytes + len(b"\r\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from ..exceptions import BadRequest
@@ -16,6 +17,7 @@ _HOST = (
 _AUTHORITY = re.compile(rf"{_HOST}(?::[0-9]{{0,5}})?", re.ASCII)
 # RFC 9110, 9.3.6: CONNECT has no default port.
 _TUNNEL = re.compile(rf"{_HOST}:[0-9]{{1,5}}", re.ASCII)
+_MAX_PORT = 65_535
 # RFC 9110, 4.2: the two schemes served here, without userinfo (4.2.4).
 _ABSOLUTE = re.compile(rf"https?://{_HOST}(?::[0-9]{{0,5}})?((?:[/?].*)?)", re.ASCII | re.I)
 # Visible ASCII without "#": a fragment never leaves the client (RFC 9112, 3.2.1). Browsers do send
@@ -33,6 +35,7 @@ def check_target(method: str, target: str) -> None:
     if method == "CONNECT":
         if _TUNNEL.fullmatch(target) is None:
             raise BadRequest("CONNECT needs a host and a port (RFC 9110, 9.3.6)")
+        _check_authority(target)
     elif target == "*":
         if method != "OPTIONS":
             raise BadRequest("the target * is for OPTIONS only (RFC 9112, 3.2.4)")
@@ -43,6 +46,7 @@ def check_target(method: str, target: str) -> None:
             if absolute is None:
                 raise BadRequest("the target is neither a path nor an http URI (RFC 9112, 3.2)")
             origin = absolute[1]
+            _check_authority(target.split("/", 3)[2])
         if _ORIGIN.fullmatch(origin) is None:
             raise BadRequest("the target has a fragment, or a backslash in its path")
 
@@ -55,3 +59,17 @@ def check_host(value: str) -> None:
     """
     if value and _AUTHORITY.fullmatch(value) is None:
         raise BadRequest("Host is no host and port (RFC 9110, 7.2)")
+    _check_authority(value)
+
+
+def _check_authority(authority: str) -> None:
+    """Check what the patterns leave open: the range of a port, and whether [:::] is an address."""
+    _, colon, port = authority.rpartition(":")
+    if colon and port.isdecimal() and int(port) > _MAX_PORT:
+        raise BadRequest(f"there is no port {port}")
+    if authority[:1] == "[" and authority[1] != "v":
+        literal, _, _ = authority[1:].partition("]")
+        try:
+            ipaddress.IPv6Address(literal)
+        except ValueError as error:
+            raise BadRequest("an IPv6 address that is none (RFC 3986, 3.2.2)") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from typing import TYPE_CHECKING, Any, Protocol, Self, final
 
 from ..exceptions import BadRequest, ContentTooLarge
@@ -15,6 +17,10 @@ __all__ = ["RequestBody", "RequestSource"]
 
 # RFC 9110, 8.3.2: a parameter of the media type; its value is a token, quoted or not.
 _CHARSET = re.compile(r";[ \t]*charset=\"?([!#$%&'*+.^_`|~0-9a-z-]+)", re.IGNORECASE)
+# What a peer may name, of which most is on the web somewhere. Any other name would be looked for
+# among the modules of the standard library, and what is not there remembered for good: memory that
+# peers could fill. Some of what is there is no charset, such as "undefined" and "idna".
+_CHARSETS = frozenset((*aliases.keys(), *aliases.values(), "koi8_u"))
 
 
 class RequestSource(Protocol):
@@ -61,7 +67,8 @@ class RequestBody:
         self._max_bytes = max_bytes
         self._head = head
         self._received = 0
-        self._kept: list[bytes] = []
+        # One buffer: pieces may have two bytes each, and as objects take thirty times that.
+        self._kept = bytearray()
 
     @property
     def length(self) -> int | None:
@@ -91,11 +98,13 @@ class RequestBody:
         """
         limit = self._max_bytes if max_bytes is None else max_bytes
         self._refuse_declared(limit)
-        while piece := await self._receive(limit):
-            self._kept.append(piece)
-        whole = b"".join(self._kept)
-        self._kept.clear()
-        return whole
+        piece = await self._receive(limit)
+        if not self._kept and self._source.is_complete:
+            return piece
+        while piece:
+            self._kept += piece
+            piece = await self._receive(limit)
+        return self._take_kept()
 
     async def text(self, max_bytes: int | None = None) -> str:
         """Read the rest of the body as text, in the request's charset or else UTF-8.
@@ -108,11 +117,13 @@ class RequestBody:
           As `read`.
         """
         named = _CHARSET.search(self._head.headers.get("content-type") or "")
-        charset = named[1] if named else "utf-8"
+        charset = normalize_encoding(named[1]).lower() if named else "utf_8"
         data = await self.read(max_bytes)
+        if charset not in _CHARSETS:
+            raise BadRequest(f"the body's charset is unknown: {charset[:64]!r}")
         try:
             return data.decode(charset)
-        except (UnicodeDecodeError, LookupError) as error:
+        except (UnicodeError, LookupError) as error:
             raise BadRequest(f"the body is not {charset} text") from error
 
     async def json(self, max_bytes: int | None = None) -> Any:  # Any: what JSON holds is open
@@ -152,11 +163,16 @@ class RequestBody:
           No byte is lost.
         """
         if self._kept:
-            return self._kept.pop(0)
+            return self._take_kept()
         piece = await self._receive(self._max_bytes)
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    def _take_kept(self) -> bytes:
+        kept = bytes(self._kept)
+        self._kept.clear()
+        return kept
 
     def _refuse_declared(self, limit: int) -> None:
         length = self._source.length

@@ -6,7 +6,7 @@
     ---------------------------  --------------------------  ----------  -------------------
     HttpError                    its status                  cut         INFO, no traceback
     ClientDisconnected, Stalled  close                       cut         DEBUG
-    group of HttpErrors only     the first one's status      cut         as its first
+    group of these two only      the first HttpError's       cut         as that
     BodyLengthError              (found only after it)       cut         ERROR, no traceback
     any other Exception          500                         cut         ERROR, traceback
     KeyboardInterrupt, SystemExit: end the server, also inside groups
@@ -24,11 +24,12 @@ from typing import final
 
 import trio
 
+from .._util import SafeLogger
 from ..exceptions import ClientDisconnected, HttpError
 
 __all__ = ["BodyLengthError", "Verdict", "find_exit", "judge", "logger", "split_cancelled"]
 
-logger = logging.getLogger("trillium_trio.driver")
+logger = SafeLogger("trillium_trio.driver")
 
 
 @final
@@ -64,10 +65,10 @@ def judge(error: BaseException) -> Verdict:
     """Look an exception up in the table."""
     if isinstance(error, BaseExceptionGroup):
         leaves = list(_leaves(error))
-        if all(isinstance(leaf, HttpError) for leaf in leaves):
-            return judge(leaves[0])
-        if all(isinstance(leaf, ClientDisconnected) for leaf in leaves):
-            return _GONE
+        if all(isinstance(leaf, HttpError | ClientDisconnected) for leaf in leaves):
+            # Of two that read the same body, the second learns only that it broke off.
+            answers = [leaf for leaf in leaves if isinstance(leaf, HttpError)]
+            return judge(answers[0]) if answers else _GONE
         return _BROKEN
     if isinstance(error, HttpError):
         return Verdict(status=error.status, level=logging.INFO, has_traceback=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
+from .._util import printable
 from ..codec import is_head_started, read_head, render_error
 from ..exceptions import ClientDisconnected, HttpError, RequestTimeout, ServiceUnavailable
 from ..swansong import claim
@@ -357,7 +358,8 @@ class Http1Connection:
                 self.transport.peer,
                 self.label,
                 type(error).__name__,
-                error,
+                # One line, also where a handler has put into it what its client sent.
+                printable(str(error)),
                 exc_info=error if verdict.has_traceback else None,
             )
 

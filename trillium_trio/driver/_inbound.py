@@ -64,6 +64,7 @@ class InboundBody:
 
     __slots__ = (
         "_config",
+        "_fault",
         "_reader",
         "_received",
         "_waited",
@@ -81,6 +82,7 @@ class InboundBody:
         self._config = config
         self._received = 0
         self._waited = 0.0
+        self._fault: HttpError | None = None
         self._reader: LengthReader | ChunkedReader = (
             ChunkedReader(max_trailer_bytes=config.max_trailer_bytes)
             if head.is_chunked
@@ -140,6 +142,9 @@ class InboundBody:
 
     async def _step(self) -> bytes:
         wire = self._wire
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
         if self.is_broken:
             raise ClientDisconnected("the request body broke off before")
         if self.invites:
@@ -151,9 +156,14 @@ class InboundBody:
         data = await (wire.take() if wire.buffer else self._wait())
         try:
             piece, wire_rest = self._reader.feed(data)
-        except HttpError:
+        except HttpError as fault:
             self.is_broken = True
-            raise
+            piece, wire_rest = self._reader.before_fault, b""
+            if not piece:
+                raise
+            # What came before it may have passed a limit, which then is the error, as it would have
+            # been had the fault come in a later piece.
+            self._fault = fault
         self._received += len(piece)
         if wire_rest:
             wire.buffer = wire_rest + wire.buffer
@@ -168,7 +178,7 @@ class InboundBody:
         except Woken:
             self.is_broken = True
             raise RequestTimeout(
-                f"{wire.transport.peer} sent {self._received} bytes of its body, then stalled"
+                f"{self._received} bytes of a body, then none for {wait:.1f} s"
             ) from None
         except ClientDisconnected:
             self.is_broken = True
@@ -177,7 +187,7 @@ class InboundBody:
         if not data:
             self.is_broken = True
             raise ClientDisconnected(
-                f"{wire.transport.peer} ended its request after {self._received} bytes of body"
+                f"the peer ended its request after {self._received} bytes of body"
             )
         return data
 

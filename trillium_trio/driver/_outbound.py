@@ -36,7 +36,11 @@ class OpenFile:
 
     def __init__(self, path: Path) -> None:
         self.file: BinaryIO = path.open("rb")
-        self.length = os.fstat(self.file.fileno()).st_size if self.file.seekable() else None
+        try:
+            self.length = os.fstat(self.file.fileno()).st_size if self.file.seekable() else None
+        except BaseException:
+            self.file.close()
+            raise
 
     def __aiter__(self) -> OpenFile:
         return self

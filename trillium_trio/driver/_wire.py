@@ -312,8 +312,8 @@ class Wire:
 def allowance(timeout: float, rate: int, moved: int, waited: float) -> float:
     """How long the next wait may take, in seconds.
 
-    The timeout, and no longer than keeps the average at ``rate`` bytes a second once the timeout's
-    own length has been waited in all. Only time spent waiting for the peer counts.
+    The timeout, and no longer than what has moved makes up for at ``rate`` bytes a second, the
+    first ``timeout`` seconds being free. Only time spent waiting for the peer counts.
     """
     if rate <= 0:
         return timeout

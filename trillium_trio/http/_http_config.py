@@ -36,9 +36,8 @@ class HttpConfig:
         Prevents: connections that never speak.
       linger_timeout: How long to wait, after the last response, for the peer to have read it and
         close. Default: 2. Unit: seconds. Prevents: responses destroyed by a reset.
-      min_rate: Of a body, either way, averaged over the time spent waiting, once that is longer
-        than the timeout. 0: off. Default: 256. Unit: bytes per second. Prevents: one byte just
-        before each timeout.
+      min_rate: Of a body, either way, for each second spent waiting beyond one timeout's length.
+        0: off. Default: 256. Unit: bytes per second. Prevents: one byte just before each timeout.
       max_target_bytes: The request target; beyond it 414. Default: 8 KiB. Unit: bytes.
       max_trailer_bytes: All trailer fields; beyond it 431. Default: 8 KiB. Unit: bytes.
       server_header: The Server field of responses. The empty string: none.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import trio
 
+from .._util import SafeLogger
 from ._errors import is_exhausted, is_of_one_connection
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..transport import Transport
     from ._bound import BoundListener
 
-logger = logging.getLogger("trillium_trio.listeners")
+logger = SafeLogger("trillium_trio.listeners")
 
 # Accepts in one step of the loop before other tasks have their turn (CN-23).
 _MAX_BATCH = 16

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     import trio
 
 _MAX_PORT = 65535
-# host:port, where an IPv6 host stands in brackets: else its last group reads as a port.
+# host:port, where an IPv6 host, with its zone, stands in brackets: else its last group reads as a
+# port. Nothing else does: "[unix]:80" would be shown as "unix:80", which means a socket file.
 _HOST_AND_PORT = re.compile(
-    r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})"
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[^\[\]/\s]+)?)\]|(?P<host>[^\[\]:/\s]*))"
+    r":(?P<port>[0-9]{1,5})"
 )
+# No descriptor has more digits, and int() refuses some thousand of them.
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @final
@@ -88,14 +92,14 @@ def parse_bind(spec: str | int) -> Bind:
       ConfigError: It is none of these; the message shows them.
     """
     text = str(spec)
-    if text.isascii() and text.isdigit() and int(text) <= _MAX_PORT:
+    if _NUMBER.fullmatch(text) and int(text) <= _MAX_PORT:
         return TcpBind("0.0.0.0", int(text))  # noqa: S104 (documented, and asked for)
     if text.startswith(("/", ".")):
         return UnixBind(text)
     scheme, _, rest = text.partition(":")
     if scheme == "unix" and rest:
         return UnixBind(rest)
-    if scheme == "fd" and rest.isascii() and rest.isdigit():
+    if scheme == "fd" and _NUMBER.fullmatch(rest):
         return FdBind(int(rest))
     match = _HOST_AND_PORT.fullmatch(text)
     if scheme not in {"unix", "fd"} and match and int(match["port"]) <= _MAX_PORT:

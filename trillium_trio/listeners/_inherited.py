@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import trio
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
+# As many as Linux lets a process have (fs.nr_open): a list of what LISTEN_FDS says has to fit.
+_MAX_FDS = 1_048_576
 
 
 def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
@@ -28,7 +30,7 @@ def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, s
       environ: Default: ``os.environ``.
 
     Raises:
-      ConfigError: A variable is not a number.
+      ConfigError: A variable is not a number, or no process has as many descriptors.
     """
     environ = os.environ if environ is None else environ
     if "LISTEN_FDS" in environ and environ.get("LISTEN_PID") == str(os.getpid()):
@@ -43,8 +45,11 @@ def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, s
 
 def _number(environ: Mapping[str, str], variable: str) -> int:
     text = environ[variable]
-    if not (text.isascii() and text.isdigit()):
-        raise ConfigError(f"{variable}={text!r} in the environment is not a number")
+    # Digits are counted first: int() refuses some thousand of them.
+    if not (text.isascii() and text.isdigit() and len(text) <= 7 and int(text) <= _MAX_FDS):
+        raise ConfigError(
+            f"{variable}={text!r} in the environment is not a number up to {_MAX_FDS}"
+        )
     return int(text)
 
 
@@ -59,6 +64,8 @@ def adopt_fd(fd: int) -> socket.socket:
         sock = socket.socket(fileno=fd)
     except OSError as exc:
         raise BindError(exc.errno or errno.EBADF, exc.strerror or str(exc), f"fd:{fd}") from exc
+    except (OverflowError, ValueError) as exc:  # Negative, or larger than any.
+        raise BindError(errno.EBADF, str(exc), f"fd:{fd}") from exc
     try:
         check_listening(sock, f"fd:{fd}")
     except BindError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from typing import TYPE_CHECKING, Protocol, final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import trio
 from trio.lowlevel import notify_closing, wait_readable
 
+from .._util import SafeLogger
 from ..transport import SocketTransport
 from ._bound import BoundListener
 from ._errors import is_of_one_connection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..transport import Listener, Transport
 
-logger = logging.getLogger("trillium_trio.listeners")
+logger = SafeLogger("trillium_trio.listeners")
 
 # A drain must end although clients go on connecting. The kernel's queue holds the backlog, and a
 # few join while it is emptied; 100 ms are some 5,000 accepts, longer than any queue we ask for.

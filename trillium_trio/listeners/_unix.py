@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import socket
 import stat
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from .._util import SafeLogger
 from ..exceptions import BindError
 
-logger = logging.getLogger("trillium_trio.listeners")
+logger = SafeLogger("trillium_trio.listeners")
 
 
 @final
@@ -78,6 +78,9 @@ def bind_unix(path: str, mode: int | None, *, backlog: int) -> tuple[socket.sock
             # Before listen(2): until then every connect is refused.
             os.chmod(path, mode)
         sock.listen(backlog)
+    except ValueError as exc:  # A NUL in the path, or what no file name can be encoded from.
+        sock.close()
+        raise BindError(errno.EINVAL, str(exc), f"unix:{path!r}") from exc
     except OSError as exc:
         if file is not None:
             file.remove()

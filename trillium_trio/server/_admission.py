@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, final
 
 import trio
 
+from .._util import SafeLogger
 from ..codec import render_error
 from ..driver import Http1Connection
 from ..exceptions import ClientDisconnected
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission"]
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 # A refusal takes a descriptor and a task as well: so many at a time, and for so long.
 _MAX_REFUSALS = 64

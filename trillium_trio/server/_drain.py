@@ -14,11 +14,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, final
 
 import trio
 
+from .._util import SafeLogger
 from ..swansong import attach_scope, drain_report, no_guards, record_cut, was_cancelled
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drain"]
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 
 @final

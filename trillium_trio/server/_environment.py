@@ -34,7 +34,9 @@ def default_bind(host: str | None, port: int | None) -> Bind:
         return UnixBind(host)
     if port is None:
         text = environ.get("PORT") or "8080"
-        if not (text.isascii() and text.isdigit() and int(text) <= _MAX_PORT):
+        # Digits are counted first: int() refuses some thousand of them.
+        is_number = text.isascii() and text.isdigit() and len(text) <= 5
+        if not (is_number and int(text) <= _MAX_PORT):
             raise ConfigError(f"PORT in the environment must be 0 to {_MAX_PORT}, not {text!r}")
         port = int(text)
     return TcpBind(host, port)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
 import trio
 
+from .._util import SafeLogger
 from ..swansong import GuardReport, attach_scope, record_cut
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifespans", "naming"]
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 
 @final

@@ -6,13 +6,14 @@ The protocol is one datagram of ``NAME=value`` lines to the socket that ``NOTIFY
 
 from __future__ import annotations
 
-import logging
 import socket
 from typing import final
 
+from .._util import SafeLogger
+
 __all__ = ["Notifier"]
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 
 @final

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import queue
 import threading
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .._util import SafeLogger
 from ..exceptions import MisuseError
 from ._signals import SignalLadder, is_main_thread
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "serving", "spawn"]
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 # At interpreter exit nothing may wait for ever.
 _EXIT_DRAIN_SECONDS = 30.0

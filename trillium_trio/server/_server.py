@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
+from .._util import SafeLogger
 from ..conn import Info, as_handler, leaves
 from ..driver import Service, find_exit, split_cancelled
 from ..exceptions import MisuseError
@@ -38,7 +38,7 @@ __all__ = ["Server"]
 
 T = TypeVar("T")
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 
 @final
@@ -210,6 +210,7 @@ class Server:
             with _bare():
                 await self._serve(task_status)
         except trio.Cancelled:
+            self._node.shut_down()
             record_cut(self._node, GuardReport(), reason="serve() was cancelled")
             raise
         finally:

@@ -14,13 +14,13 @@ SIGUSR1, unless the application has a use for it, logs what is in progress at an
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from typing import TYPE_CHECKING, TypeAlias, final
 
 import trio
 
+from .._util import SafeLogger
 from ..exceptions import MisuseError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalLadder", "is_main_thread"]
 
-logger = logging.getLogger("trillium_trio.server")
+logger = SafeLogger("trillium_trio.server")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 _REPORT = signal.SIGUSR1

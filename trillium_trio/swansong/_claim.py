@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
@@ -161,9 +162,11 @@ def _after_release(claim: Claim, *, finished: int) -> None:
 
 def _log_late_release(claim: Claim, now: float) -> None:
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug(
-            "guard taken at %s released during shutdown after %.1fs: %s",
-            claim.site,
-            now - claim.taken_at,
-            claim.label,
-        )
+        # A handler of logs that fails is not to fail whoever releases a guard.
+        with suppress(Exception):
+            logger.debug(
+                "guard taken at %s released during shutdown after %.1fs: %s",
+                claim.site,
+                now - claim.taken_at,
+                claim.label,
+            )

@@ -158,13 +158,13 @@ def cancel(node: Node, reason: str | None, cuts: tuple[Cut, ...]) -> None:
 
 
 def cut(what: Cut) -> None:
-    """Record what was cut off, at its node and at every node above."""
+    """Record what was cut off, at its node and at every stopped node above."""
     what.node.tree.submit(_cut, what)
 
 
 @final
 class Cut(NamedTuple):
-    """What was cut off at one node, and why."""
+    """What was cut off, the lowest node that has to know, and why."""
 
     node: Node
     entries: tuple[GuardEntry, ...]
@@ -232,7 +232,7 @@ def _forget(attachment: Attachment) -> None:
     was_cut = attachment.was_cut
     for node in attachment.node.path():
         node.scopes.pop(attachment, None)
-        node.is_cut = node.is_cut or was_cut
+        node.is_cut = node.is_cut or (was_cut and node.is_stopped)
 
 
 def _limit(order: _LimitOrder) -> None:
@@ -257,7 +257,7 @@ def _cancel(what: tuple[Node, str | None, tuple[Cut, ...]]) -> None:
     if node.is_cancelled:
         return
     node.cancel_reason = reason
-    node.is_cancelled = True
+    node.cancelled_at = time.monotonic()
     for one in cuts:
         _cut(one)
     for token, scopes in _by_run(node).items():
@@ -266,6 +266,10 @@ def _cancel(what: tuple[Node, str | None, tuple[Cut, ...]]) -> None:
 
 def _cut(what: Cut) -> None:
     for node in what.node.path():
+        if not node.is_stopped:
+            # Its drain has not begun. A parent that runs for months would keep what all the
+            # children have cut that came and went.
+            return
         node.is_cut = True
         node.cut += what.entries
         node.cut_reason = node.cut_reason or what.reason

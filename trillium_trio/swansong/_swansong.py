@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, Self, TypeVar, final, overload
 
 import trio
@@ -89,12 +90,14 @@ class Swansong:
         """
         node = self._node
         if not node.is_cancelled:
+            # First, because a node that runs keeps no record of what is cut.
+            node.stop()
             # Before anything unwinds: afterwards there are no stacks to see.
             by_node: dict[Node, list[Claim]] = {}
             for claim in node.live_guards():
-                # What was cut off below, or with all that is above, is on record already.
-                if not any(above.is_cancelled for above in claim.node.path()):
-                    by_node.setdefault(claim.node, []).append(claim)
+                where = _lowest_without(claim)
+                if where is not None:
+                    by_node.setdefault(where, []).append(claim)
             cuts = (
                 Cut(where, observe(claims, stacks=True).entries, reason)
                 for where, claims in by_node.items()
@@ -338,3 +341,17 @@ def no_guards(swansong: Swansong) -> NoGuards:
 def was_cancelled(swansong: Swansong) -> bool:
     """Whether ``cancel()`` was called, here or above; it has recorded the guards that it found."""
     return any(node.is_cancelled for node in swansong._node.path())
+
+
+def _lowest_without(claim: Claim) -> Node | None:
+    """Return the lowest node that has not put the claim on record as cut off, if one has not.
+
+    Those have that were stopped already when they, or one below them, were cancelled.
+    """
+    cancelled_at = -inf
+    for node in claim.node.path():
+        if node.cancelled_at is not None:
+            cancelled_at = max(cancelled_at, node.cancelled_at)
+        if cancelled_at < node.drains_since:
+            return node
+    return None

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
+from math import inf
 from threading import Lock, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar, assert_never, final
@@ -133,18 +134,19 @@ class Node:
       scopes: The cancel scopes attached in the subtree (likewise).
       sweep_at: At the root: with how many scopes to look for some that are over.
       limit: What ``shut_down(timeout)`` fixed here.
-      is_cancelled: Whether ``cancel()`` was called here.
+      cancelled_at: When ``cancel()`` was called here (`time.monotonic`).
       cancel_reason: What it was given.
       drains: How often the counts came back to zero after the stop.
       drained_at: When they last did.
       finished: Guards of the subtree that were released after the stop.
-      cut: What was cut off in the subtree.
+      cut: What was cut off in the subtree since the stop.
       cut_reason: Why, if somebody said.
-      is_cut: Whether anything was cut off in the subtree.
+      is_cut: Whether anything was cut off in the subtree since the stop.
     """
 
     __slots__ = (
         "cancel_reason",
+        "cancelled_at",
         "cut",
         "cut_reason",
         "drained_at",
@@ -152,7 +154,6 @@ class Node:
         "finished",
         "guards",
         "holds",
-        "is_cancelled",
         "is_cut",
         "limit",
         "parent",
@@ -173,7 +174,7 @@ class Node:
         self.scopes: dict[Attachment, None] = {}
         self.sweep_at = SWEEP_AT
         self.limit: Limit | None = None
-        self.is_cancelled = False
+        self.cancelled_at: float | None = None
         self.cancel_reason: str | None = None
         self.drains = 0
         self.drained_at: float | None = None
@@ -201,6 +202,17 @@ class Node:
         return False
 
     @property
+    def is_cancelled(self) -> bool:
+        """Whether ``cancel()`` was called here."""
+        return self.cancelled_at is not None
+
+    @property
+    def drains_since(self) -> float:
+        """When this node or the first one above it was stopped; ``inf`` while it is running."""
+        times = (node.stopped_at for node in self.path() if node.stopped_at is not None)
+        return min(times, default=inf)
+
+    @property
     def is_complete(self) -> bool:
         """Whether it is stopped and nothing is outstanding in the subtree."""
         return not self.guards and not self.holds and self.is_stopped
@@ -225,7 +237,7 @@ class Node:
     def drain_report(self) -> DrainReport:
         """Return how the drain of this node went, or goes, provided that it is stopped."""
         path = tuple(self.path())
-        stopped_at = min(node.stopped_at for node in path if node.stopped_at is not None)
+        stopped_at = self.drains_since
         if self.drained_at is not None:
             until = self.drained_at
         else:

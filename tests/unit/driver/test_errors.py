@@ -30,7 +30,8 @@ def group(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
         (group(group(tt.HttpError(418)), tt.BadRequest()), 418, logging.INFO, False),
         (group(tt.BadRequest(), KeyError()), 500, logging.ERROR, True),
         (group(tt.ClientDisconnected(), Stalled()), None, logging.DEBUG, False),
-        (group(tt.ClientDisconnected(), tt.BadRequest()), 500, logging.ERROR, True),
+        (group(tt.ClientDisconnected(), tt.BadRequest()), 400, logging.INFO, False),
+        (group(tt.ClientDisconnected(), KeyError()), 500, logging.ERROR, True),
     ],
 )
 def test_judge(error: BaseException, status: int | None, level: int, has_traceback: bool) -> None:

@@ -54,9 +54,9 @@ def test_what_was_cut_off_shows_at_the_node_and_above() -> None:
     server, other = root.child(), root.child()
     with server.guard("GET /slow"):
         report = server.guard_report()
+    root.shut_down()
     record_cut(server, report, reason="drain_timeout")
     record_cut(root, GuardReport(), reason="later")
-    root.shut_down()
     for node in (server, root):
         found = node.block(timeout=5)
         assert (found.is_clean, found.reason) == (False, "drain_timeout")
@@ -203,6 +203,32 @@ def test_what_is_cancelled_twice_is_reported_once() -> None:
     report = child.block(timeout=5)
     assert [entry.labels for entry in report.cancelled] == [("mine",)]
     assert report.reason == "first"
+
+
+def test_sw_5_what_a_child_has_cut_is_none_of_a_parent_that_runs() -> None:
+    root = Swansong()
+    for _ in range(3):
+        child = root.child()
+        with child.guard("cut"):
+            child.cancel("away with it")
+        assert not child.block(timeout=5).is_clean
+    with root.guard():
+        root.shut_down()
+    report = root.block(timeout=5)
+    assert report.is_clean
+    assert (report.finished, report.cancelled.guard_count, report.reason) == (1, 0, None)
+
+
+def test_what_a_child_has_cut_and_is_still_there_when_the_parent_is_cancelled() -> None:
+    root = Swansong()
+    child = root.child()
+    with child.guard("cut"):
+        child.cancel("first")
+        root.shut_down()
+        root.cancel("second")
+        root.cancel("third")
+    assert root.block(timeout=5).cancelled.guard_count == 1
+    assert child.block(timeout=5).cancelled.guard_count == 1
 
 
 def test_two_cancels_in_the_middle_of_an_operation_are_one() -> None:

@@ -1,0 +1,43 @@
+"""What the page about hardening names is there: its tests, and its settings with their defaults."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+
+import pytest
+
+import trillium_trio as tt
+from tests.meta._tree import ROOT, parse
+
+PAGE = (ROOT / "docs" / "explanation" / "hardening.md").read_text(encoding="utf-8")
+TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE)))
+SETTINGS = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_the_test_exists(test: str) -> None:
+    path, _, name = test.partition("::")
+    functions = [
+        node.name
+        for node in parse(ROOT / path).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert name in functions
+
+
+@pytest.mark.parametrize(("setting", "default"), SETTINGS)
+def test_the_default_is_the_one_that_is_named(setting: str, default: str) -> None:
+    assert str(getattr(tt.HttpConfig(), setting)) == default
+
+
+def test_every_setting_is_on_the_page() -> None:
+    assert [each.name for each in fields(tt.HttpConfig) if f"`{each.name}`" not in PAGE] == []
+    assert f"`max_body_bytes`, by default {tt.HttpConfig().max_body_bytes}," in PAGE
+
+
+def test_every_line_of_a_table_has_its_test() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    heads = ("| promise ", "| setting ", "| what fails ", "| peer ")
+    assert [row for row in rows if "::test_" not in row and not row.startswith(heads)] == []
