@@ -2,120 +2,91 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING
 
-from tests.conformance.conftest import find_corpora, load_cases, load_differences
-from trillium_trio.codec import ChunkedReader, HeadLimits, LengthReader, is_head_started, read_head
-from trillium_trio.exceptions import HttpError
+import pytest
+import trio
+
+from tests.conformance._cases import Case, load_cases, load_differences
+from tests.conformance._live import Run, read_in_memory, read_over_tcp
+from tests.conformance._page import corpora_table
+from tests.conformance._reading import Reading, read_with_codec
+from tests.conformance.conftest import find_corpora
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pytest
-
-    from tests.conformance.conftest import Case
-    from trillium_trio.http import RequestHead
+    from tests.conformance._page import Page
 
 
-@dataclass(kw_only=True)
-class Connection:
-    """A connection without I/O: what a server would see, and how it would end."""
-
-    requests: list[dict[str, object]] = field(default_factory=list)
-    ending: Literal["idle", "incomplete", "closed"] | tuple[int, str] = "idle"
-
-    _buffer: bytes = b""
-    _body: ChunkedReader | LengthReader | None = None
-    _keep_alive: bool = True
-
-    def receive(self, data: bytes) -> None:
-        """Take what came, as far as it goes."""
-        if self.ending not in {"idle", "incomplete"}:
-            return  # bytes behind a request that closes are discarded, behind an error never read
-        self._buffer += data
-        try:
-            while self._step():
-                pass
-        except HttpError as error:
-            self.ending = error.status, str(error)
-
-    def _step(self) -> bool:
-        if self._body is None:
-            result = read_head(self._buffer, HeadLimits())
-            if result is None:
-                self.ending = "incomplete" if is_head_started(self._buffer) else "idle"
-                return False
-            head, used = result
-            self._buffer = self._buffer[used:]
-            self._begin(head)
-        assert self._body is not None
-        decoded, self._buffer = self._body.feed(self._buffer)
-        body = self.requests[-1]["body"]
-        assert isinstance(body, bytes)
-        self.requests[-1]["body"] = body + decoded
-        if not self._body.is_complete:
-            self.ending = "incomplete"
-            return False
-        self._body = None
-        self.ending = "idle" if self._keep_alive else "closed"
-        return self._keep_alive and bool(self._buffer)
-
-    def _begin(self, head: RequestHead) -> None:
-        self._body = ChunkedReader() if head.is_chunked else LengthReader(head.content_length or 0)
-        # Behind an upgrade, bytes are another protocol's.
-        self._keep_alive = head.keep_alive and not head.wants_upgrade
-        self.requests.append(
-            {"method": head.method, "target": head.target, "version": head.version, "body": b""}
-        )
+def inputs_of(session: pytest.Session, test: str) -> dict[str, bytes]:
+    """Return the bytes of the cases that a test is to run with in this session."""
+    calls = [
+        item.callspec
+        for item in session.items
+        if isinstance(item, pytest.Function) and item.originalname == test
+    ]
+    cases = (case for call in calls for case in call.params.values() if isinstance(case, Case))
+    return {case.id: case.data for case in cases}
 
 
-def run(pieces: Iterable[bytes]) -> Connection:
-    connection = Connection()
-    for piece in pieces:
-        connection.receive(piece)
-    return connection
+@pytest.fixture(scope="session")
+def over_tcp(request: pytest.FixtureRequest) -> Run:
+    """All cases over loopback TCP, each in one piece. In one run: a server each would be slow."""
+    return trio.run(read_over_tcp, inputs_of(request.session, "test_case_over_tcp"))
 
 
-def agrees(case: Case, connection: Connection) -> bool:
-    """Tell whether a connection went the way the case expects."""
-    is_refused = isinstance(connection.ending, tuple)
-    match case.expect:
-        case "reject":
-            return is_refused
-        case "incomplete":
-            return connection.ending in {"incomplete", "idle"}
-        case "accept":
-            return not is_refused and are_the_requests(connection.requests, case.requests)
-        case _:
-            # A probe has no verdict, and either is fine.
-            return True
+@pytest.fixture(scope="session")
+def over_tcp_bytewise(request: pytest.FixtureRequest) -> Run:
+    inputs = inputs_of(request.session, "test_accepted_case_over_tcp_bytewise")
+    return trio.run(partial(read_over_tcp, inputs, bytewise=True))
 
 
-def are_the_requests(ours: list[dict[str, object]], theirs: list[dict[str, str]] | None) -> bool:
-    """Compare requests in what the corpus knows of them."""
-    if theirs is None:
-        return bool(ours)
-    return len(ours) == len(theirs) and all(
-        our[key] == (value if value else our[key])
-        if key != "body_b64"
-        else our["body"] == base64.b64decode(value)
-        for our, their in zip(ours, theirs, strict=True)
-        for key, value in their.items()
-    )
+@pytest.fixture(scope="session")
+def in_memory(request: pytest.FixtureRequest) -> Run:
+    return trio.run(read_in_memory, inputs_of(request.session, "test_case_in_memory"))
+
+
+def codec_reading(case: Case) -> Reading:
+    return read_with_codec([case.data])
 
 
 def test_case(case: Case) -> None:
-    whole = run([case.data])
-    bytewise = run(case.data[at : at + 1] for at in range(len(case.data)))
-    assert bytewise.ending == whole.ending
-    if not isinstance(whole.ending, tuple):
-        assert bytewise.requests == whole.requests
+    whole = codec_reading(case)
+    assert read_with_codec(case.data[at : at + 1] for at in range(len(case.data))) == whole
     if case.difference is None:
-        assert agrees(case, whole), f"expected {case.expect}: {whole}"
+        assert case.agrees(whole), f"expected {case.expect}: {whole}"
     else:
-        assert not agrees(case, whole), "strike this case from differences.json"
+        assert not case.agrees(whole), "strike this case from differences.json"
+
+
+def reading_by_peer(case: Case) -> Reading:
+    """Return the codec's reading, as far as a client can tell: it gets no answer either way."""
+    reading = codec_reading(case)
+    if reading.ending == "incomplete":
+        reading.ending = "idle"
+    return reading
+
+
+def test_case_over_tcp(case: Case, over_tcp: Run) -> None:
+    assert over_tcp.readings[case.id] == reading_by_peer(case)
+
+
+def test_accepted_case_over_tcp_bytewise(accepted_case: Case, over_tcp_bytewise: Run) -> None:
+    assert over_tcp_bytewise.readings[accepted_case.id] == reading_by_peer(accepted_case)
+
+
+def test_case_in_memory(case: Case, in_memory: Run) -> None:
+    assert in_memory.readings[case.id] == codec_reading(case)
+
+
+@pytest.mark.parametrize("run", ["over_tcp", "over_tcp_bytewise", "in_memory"])
+def test_cn_14_the_server_is_as_before(run: str, request: pytest.FixtureRequest) -> None:
+    result: Run = request.getfixturevalue(run)
+    assert (result.last_status, result.guards, result.descriptors) == (200, 0, 0)
+
+
+def test_the_page_shows_the_corpora(page: Page, pytestconfig: pytest.Config) -> None:
+    page.check("corpora", corpora_table(load_cases(find_corpora(pytestconfig))))
 
 
 def test_every_difference_is_one_of_a_case(pytestconfig: pytest.Config) -> None:

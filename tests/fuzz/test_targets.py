@@ -1,0 +1,77 @@
+"""The targets can fail: each notices a codec that is wrong in the way that it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h11
+import pytest
+
+from tests.fuzz._splits import check_splits
+from tests.fuzz._targets import TARGETS
+from trillium_trio.codec import ChunkedReader, _head
+from trillium_trio.codec._lane import read_regular
+from trillium_trio.http import _headers
+
+if TYPE_CHECKING:
+    from tests.fuzz._splits import Pieces
+    from trillium_trio.http import RequestHead
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize("fact", ["keep_alive", "expects_continue", "wants_upgrade"])
+def test_heads_notices_lanes_that_differ(fact: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: object) -> RequestHead | None:
+        head = read_regular(*args)  # type: ignore[arg-type]  # whatever it is called with
+        if head is not None:
+            setattr(head, fact, not getattr(head, fact))
+        return head
+
+    monkeypatch.setattr(_head, "read_regular", wrong)
+    with pytest.raises(AssertionError, match="the lanes differ"):
+        TARGETS["heads"](GET)
+
+
+def test_heads_notices_what_is_kept_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_head, "_refuse_early", lambda *_: None)
+    with pytest.raises(AssertionError):
+        TARGETS["heads"](b"GET /" + b"x" * 100)
+
+
+def test_fields_notices_what_cannot_be_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_headers, "_VALUE", _headers._NAME)
+    with pytest.raises(ValueError, match="value of header"):
+        TARGETS["fields"](b"A: b c")
+
+
+def test_chunks_notices_what_h11_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChunkedReader, "_read_data_end", _without_looking)
+    with pytest.raises(h11.RemoteProtocolError):
+        TARGETS["chunks"](b"1\r\nxyz0\r\n\r\n")
+
+
+def _without_looking(self: ChunkedReader, data: bytes, at: int) -> int | None:
+    if len(data) < at + 2:
+        return None
+    self._state = type(self._state).SIZE
+    return at + 2
+
+
+def test_responses_notices_a_field_that_was_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_headers, "_checked", lambda name, value: (name.lower(), name, value))
+    with pytest.raises(AssertionError):
+        TARGETS["responses"](b"GET 1.1 200 known open\nA: b\r\n\tc\nB\r\nC: d\n\nbody")
+
+
+def test_splits_that_read_differently_are_noticed() -> None:
+    with pytest.raises(AssertionError):
+        check_splits(b"GET /", lambda pieces: (len(pieces), 1))
+
+
+def test_an_error_that_comes_late_is_noticed() -> None:
+    def read(pieces: Pieces) -> tuple[object, int]:
+        return "refused", 1 if max(map(len, pieces)) == 1 else 5
+
+    with pytest.raises(AssertionError):
+        check_splits(b"GET /", read)
