@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 # Nothing here waits for time, so only a connection that hangs ever gets there.
 _STUCK_SECONDS = 10
-# More than any Content-Length of twenty digits: what is too large is not the question here.
-_UNLIMITED = 10**20
+# More than any Content-Length: what is too large is not the question here.
+_UNLIMITED = 10**18
 # Longer inputs are about limits. Byte by byte they would take half a minute; in pieces of a prime
 # number of bytes, no line begins where a piece does.
 _BYTEWISE_UP_TO = 8192

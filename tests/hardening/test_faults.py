@@ -456,6 +456,60 @@ async def test_an_exit_leaves_serve_bare_from_everywhere(
     assert server.is_over
 
 
+class BrokenEnds(tt.Handler):
+    """Raises an error at its start or at its end, which it brings about."""
+
+    def __init__(self, where: str, error: BaseException) -> None:
+        self._where, self._error = where, error
+
+    async def init(self, info: tt.Info) -> None:
+        if self._where == "init":
+            raise self._error
+
+    @asynccontextmanager
+    async def lifespan(self, info: tt.Info) -> AsyncIterator[None]:
+        if self._where == "entering":
+            raise self._error
+        info.swansong.shut_down()
+        yield
+        raise self._error
+
+    async def run(self, conn: tt.Conn) -> tt.Conn:
+        return conn
+
+
+@pytest.mark.parametrize("where", ["init", "entering", "leaving"])
+@pytest.mark.parametrize(
+    "make",
+    [KeyboardInterrupt, lambda: SystemExit(3), lambda: RuntimeError("bug")],
+    ids=["ctrl-c", "exit", "exception"],
+)
+async def test_what_is_raised_at_either_end_leaves_serve_bare(
+    where: str, make: Callable[[], BaseException], autojump_clock: object
+) -> None:
+    error, listener = make(), MemoryListener()
+    left: list[str] = []
+
+    @asynccontextmanager
+    async def neighbour(info: tt.Info) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            left.append("neighbour")
+
+    config = tt.config().bind_listener(listener, name="memory").without_signals()
+    server = config.server((tt.Lifespan(neighbour), BrokenEnds(where, error)))
+    client = listener.connect()
+    before = tasks()
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 (which one is said below)
+        await server.serve()
+    assert raised.value is error
+    assert await client.receive_some() == b""
+    client.close()
+    assert left == ([] if where == "init" else ["neighbour"])
+    assert (server.swansong.guard_count, tasks(), server.is_over) == (0, before, True)
+
+
 # The log
 
 

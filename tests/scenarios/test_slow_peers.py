@@ -270,19 +270,19 @@ CASES = {
         partial(say_and_half_close, UPLOAD), 0, 200, [("DEBUG", "ended its request")]
     ),
     "half-closed-and-served": Case(partial(say_and_half_close, request("/wait")), 5, 99, []),
-    "reads-nothing": Case(partial(say, request("/large")), 32, 99, [("DEBUG", "Stalled")], stall),
+    "reads-nothing": Case(partial(say, request("/large")), 32, 99, [("INFO", "Stalled")], stall),
     "reads-nothing-of-a-stream": Case(
-        partial(say, request("/stream")), 32, 99, [("DEBUG", "Stalled")], stall
+        partial(say, request("/stream")), 32, 99, [("INFO", "Stalled")], stall
     ),
     "reads-nothing-of-an-error": Case(
         partial(say, b"hello\r\n\r\n"), 32, 99, [("INFO", "400")], stall
     ),
     "reads-nothing-half-closed": Case(
-        partial(say_and_half_close, request("/large")), 30, 99, [("DEBUG", "Stalled")], stall
+        partial(say_and_half_close, request("/large")), 30, 99, [("INFO", "Stalled")], stall
     ),
     # The one case of two lines: what it did, and that it does not hear of it.
     "neither-sends-nor-reads": Case(
-        partial(say, UPLOAD), 62, 99, [("INFO", "408"), ("DEBUG", "Stalled")], stall
+        partial(say, UPLOAD), 62, 99, [("INFO", "408"), ("INFO", "Stalled")], stall
     ),
     # Its request takes two or three seconds; a head of 104 or 107 bytes and 12 chunks of 22 bytes
     # are worth a fraction of a second each.
@@ -290,14 +290,14 @@ CASES = {
         partial(say, request("/large")),
         2 + 30 + 104 / 256 + 2,
         99,
-        [("DEBUG", "Stalled")],
+        [("INFO", "Stalled")],
         partial(DribblingStream, step=16, interval=1),
     ),
     "reads-a-stream-so-slowly": Case(
         partial(say, request("/stream")),
         3 + 30 + (107 + 12 * 22) / 256 + 2,
         99,
-        [("DEBUG", "Stalled")],
+        [("INFO", "Stalled")],
         partial(DribblingStream, step=16, interval=1),
     ),
 }
@@ -342,7 +342,7 @@ async def test_a_pipelining_flood_is_not_read_while_nothing_is_taken(
             assert watched.received <= RECEIVE
         await trio.sleep(4)
         assert watched.end == 32
-        assert [level for level, _ in app.lines] == ["DEBUG"]
+        assert [level for level, _ in app.lines] == ["INFO"]
 
 
 async def test_a_flood_of_connections_is_turned_away(

@@ -118,10 +118,11 @@ def render_whole(
       server_line: The same.
     """
     status_line = _STATUS_LINES.get(status) or _render_status_line(status)
+    # fmt: off
     return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (
-        *(status_line, date_line, server_line),
-        *(fields, len(body), body),
+        status_line, date_line, server_line, fields, len(body), body,
     )
+    # fmt: on
 
 
 def _framing_line(framing: BodyFraming, length: int | None) -> bytes:

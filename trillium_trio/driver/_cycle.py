@@ -51,6 +51,10 @@ class Phase(enum.Enum):
     ENDING = "closing"
 
 
+# Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.
+_HANDLER = Phase.HANDLER
+
+
 @final
 class Cycle:
     """One request through its handler and back.
@@ -85,7 +89,7 @@ class Cycle:
           The handler is cancelled, or the response breaks off. See `sever` and `finish`.
         """
         connection, conn = self._connection, self.conn
-        connection.phase = Phase.HANDLER
+        connection.phase = _HANDLER
         try:
             try:
                 await connection.service.run(conn)

@@ -5,8 +5,9 @@
     error                        head unsent                 head sent   log
     ---------------------------  --------------------------  ----------  -------------------
     HttpError                    its status                  cut         INFO, no traceback
-    ClientDisconnected, Stalled  close                       cut         DEBUG
-    group of these two only      the first HttpError's       cut         as that
+    Stalled                      close                       cut         INFO, no traceback
+    ClientDisconnected           close                       cut         DEBUG
+    group of these only          the first HttpError's       cut         as that
     BodyLengthError              (found only after it)       cut         ERROR, no traceback
     any other Exception          500                         cut         ERROR, traceback
     KeyboardInterrupt, SystemExit: end the server, also inside groups
@@ -26,6 +27,7 @@ import trio
 
 from .._util import SafeLogger
 from ..exceptions import ClientDisconnected, HttpError
+from ._wire import Stalled
 
 __all__ = ["BodyLengthError", "Verdict", "find_exit", "judge", "logger", "split_cancelled"]
 
@@ -56,6 +58,7 @@ class Verdict:
     has_traceback: bool
 
 
+_STALLED = Verdict(status=None, level=logging.INFO, has_traceback=False)
 _GONE = Verdict(status=None, level=logging.DEBUG, has_traceback=False)
 _WRONG_LENGTH = Verdict(status=500, level=logging.ERROR, has_traceback=False)
 _BROKEN = Verdict(status=500, level=logging.ERROR, has_traceback=True)
@@ -72,6 +75,8 @@ def judge(error: BaseException) -> Verdict:
         return _BROKEN
     if isinstance(error, HttpError):
         return Verdict(status=error.status, level=logging.INFO, has_traceback=False)
+    if isinstance(error, Stalled):
+        return _STALLED
     if isinstance(error, ClientDisconnected):
         return _GONE
     if isinstance(error, BodyLengthError):

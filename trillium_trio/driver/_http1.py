@@ -32,6 +32,8 @@ __all__ = ["Http1Connection"]
 _LAST_WORDS_SECONDS = 1.0
 # Another instance, or this one restarted, is usually there at once.
 _RETRY_AFTER_SECONDS = 1
+# See `_cycle`.
+_IDLE = Phase.IDLE
 
 
 @final
@@ -151,8 +153,8 @@ class Http1Connection:
             return
         while True:
             # Fewer bytes may be an empty line in front of a request, which is none of its own.
-            if len(wire.buffer) < 3 and not is_head_started(wire.buffer):
-                self.phase = Phase.IDLE
+            if not wire.buffer or (len(wire.buffer) < 3 and not is_head_started(wire.buffer)):
+                self.phase = _IDLE
                 deadline = self.idle_since + idle_timeout
                 if service.is_draining:
                     if self._finds_more():

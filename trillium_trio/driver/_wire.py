@@ -109,8 +109,12 @@ class Wire:
         """
         if self.is_eof:
             return b""
-        transport = self.transport
-        self._watchdog.arm(self, deadline)
+        transport, entry = self.transport, self.entry
+        # As `Watchdog.arm` does for a deadline that has only moved on, which most do.
+        if entry is not None and entry.when <= deadline:
+            self.deadline = deadline
+        else:
+            self._watchdog.arm(self, deadline)
         try:
             data = await transport.receive_some()
         except ClientDisconnected:

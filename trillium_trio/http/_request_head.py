@@ -45,17 +45,18 @@ class RequestHead:
         "wants_upgrade",
     )
 
-    # No dataclass: one is made per request, and a frozen one costs 1.1 us where this costs 0.25.
-    def __init__(
+    # One is made per request: a frozen dataclass costs 1.1 us where this costs 0.2, and each of the
+    # first six 0.07 less by its place than by its name.
+    def __init__(  # noqa: PLR0917
         self,
         method: str,
         target: str,
         version: Literal["1.0", "1.1"],
         headers: Headers | bytes,
-        *,
         content_length: int | None = None,
-        is_chunked: bool = False,
         keep_alive: bool = True,
+        *,
+        is_chunked: bool = False,
         expects_continue: bool = False,
         wants_upgrade: bool = False,
     ) -> None:

@@ -23,7 +23,7 @@ def group(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
         (tt.HttpError(418), 418, logging.INFO, False),
         (tt.BadRequest(), 400, logging.INFO, False),
         (tt.ClientDisconnected(), None, logging.DEBUG, False),
-        (Stalled(), None, logging.DEBUG, False),
+        (Stalled(), None, logging.INFO, False),
         (BodyLengthError(1, 2), 500, logging.ERROR, False),
         (KeyError(), 500, logging.ERROR, True),
         (group(tt.BadRequest(), tt.HttpError(418)), 400, logging.INFO, False),
