@@ -5,16 +5,18 @@ The tasks of a program, and who owns them:
 .. code-block:: text
 
     trio.run
-    `- Server.serve                          one per server
-       |- watchdog                           one task: every timeout of every connection
-       |- services                           info.start_service: cancelled when nobody is connected
-       |- connections nursery                outlives accepting; stragglers are cancelled one by one
-       |  |- background work                 conn.start_soon, info.start_soon: guarded, drained
-       |  `- connection task, one per transport, owns and closes it
-       |     |- http1: cycles run one after another in this very task; no child task per request
-       |     `- after an upgrade: the upgrade's handler, same task, still guarded
-       `- accept nursery                     cancelled when the listeners close
-          `- accept loop, one per listener   never ends on a transient error
+    `- Server.serve                             one per server
+       `- attendants nursery                    drain reports; who hears cancel() during the start
+          `- services nursery                   inside all lifespans, left when none is connected
+             |- watchdog                        one task: every timeout of every connection
+             |- services                        info.start_service
+             `- connections nursery             never cancelled as a whole: stragglers one by one
+                |- background work              conn.start_soon, info.start_soon: guarded, drained
+                |- connection task              one per transport, which it owns and closes
+                |     http1: cycles run one after another in this very task; no child per request
+                |     after an upgrade: its handler, in the same task, still guarded
+                `- accept nursery               cancelled when the listeners close
+                   `- accept loop               one per listener; no transient error ends it
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import trillium_trio as tt
-from tests.wire import request, serving, settled
+from tests.wire import chunked, request, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -221,6 +221,30 @@ async def test_hd_4_nobody_takes_it(
     async with serving(upgrading) as app:
         assert (await app.connect().get()).status == 500
     assert "no handler takes the upgrade" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (chunked(b"x" * 9), 101),
+        (chunked(*[b"x" * 1000] * 66), 413),
+        (b"no size\r\n", 400),
+        (b"9\r\nx", 408),
+    ],
+    ids=["little", "much", "malformed", "stalled"],
+)
+async def test_hd_4_an_unread_body_is_read_before(
+    body: bytes, status: int, autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def upgrading(conn: tt.Conn) -> tt.Conn:
+        return conn.upgrade()
+
+    async with serving((upgrading, Noting("a", [], takes="/it"))) as app:
+        client = app.connect()
+        await client.send(request("/it", "Transfer-Encoding: chunked", method="POST", body=body))
+        assert (await client.response()).status == status
+        assert await client.rest() == (b"a" if status == 101 else b"")
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 async def other_conn(conn: tt.Conn) -> object:

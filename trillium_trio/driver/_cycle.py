@@ -335,9 +335,9 @@ class Cycle:
     async def _upgrade(self) -> bool:
         """Hand the transport over (RFC 9110, 7.8); nothing of HTTP follows."""
         connection, conn, handler = self._connection, self.conn, self._connection.service.handler
-        if not await self._inbound.discard():
-            raise MisuseError("an upgrade needs its request's body to be read first")
         await close_body(conn.raw_body)  # it will not be sent
+        # What the handler has left of the request would be taken for the other protocol's.
+        await self._inbound.skip()
         wire = connection.wire
         upgrade = Upgrade(conn, transport=connection.transport, leftover=wire.buffer)
         if not handler.has_upgrade(upgrade):

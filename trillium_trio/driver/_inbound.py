@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 import trio
 
 from ..codec import ChunkedReader, LengthReader, render_continue
-from ..exceptions import ClientDisconnected, HttpError, RequestTimeout
+from ..exceptions import ClientDisconnected, ContentTooLarge, HttpError, RequestTimeout
 from ..http import Headers
 from ..transport import Woken
 from ._wire import allowance
@@ -44,6 +44,9 @@ class _Empty:
 
     def is_discardable(self) -> bool:
         return True
+
+    async def skip(self) -> None:
+        pass
 
     async def discard(self) -> bool:
         return True
@@ -125,6 +128,21 @@ class InboundBody:
             return False
         return self.length - self._received <= _DISCARD_BYTES
 
+    async def skip(self) -> None:
+        """Read and drop what is left, if it is not much.
+
+        Raises:
+          ContentTooLarge: It is. Answerable.
+          Exception: Whatever `receive` raises.
+
+        Cancellation:
+          The rest stays unread.
+        """
+        limit = self._received + _DISCARD_BYTES
+        while await self.receive():
+            if self._received > limit:
+                raise ContentTooLarge(f"{_DISCARD_BYTES} bytes of a body, and more, that is unread")
+
     async def discard(self) -> bool:
         """Read and drop what is left; return whether the connection can be used again.
 
@@ -134,8 +152,7 @@ class InboundBody:
         if not self.is_discardable():
             return False
         try:
-            while await self.receive():
-                pass
+            await self.skip()
         except (HttpError, ClientDisconnected):
             return False
         return True
