@@ -33,7 +33,7 @@ def test_sv_8_the_report_names_the_line_that_is_waited_in(tmp_path: Path) -> Non
         report = ""
         while "3 outstanding guards" not in report:
             process.send_signal(signal.SIGUSR1)
-            report = process.wait_for("outstanding guards")
+            report = process.wait_for("outstanding guard")  # of one as well
         process.send_signal(signal.SIGTERM)
         process.wait_for("SIGTERM")
         # But for the line that it listens, all before this one was asked for by us.
