@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import h11
-
 from tests.fuzz._splits import check_error, check_splits
+from tests.property.test_codec_bodies import check_h11_reads_alike
 from trillium_trio.codec import ChunkedReader
 from trillium_trio.exceptions import HttpError
 
@@ -29,7 +28,7 @@ def chunks(data: bytes) -> None:
 
         check_splits(data, read)
     if data:  # none would tell h11 that the connection has ended
-        _check_h11_reads_alike(data)
+        check_h11_reads_alike(data)
 
 
 def _read(reader: ChunkedReader, pieces: Pieces, *, most: int) -> tuple[object, int]:
@@ -48,25 +47,3 @@ def _read(reader: ChunkedReader, pieces: Pieces, *, most: int) -> tuple[object, 
         assert not reader.trailers
     # What is not complete yet is a prefix: nothing of it has been lost or invented.
     return (repr(reader), body, reader._held), given
-
-
-def _check_h11_reads_alike(data: bytes) -> None:
-    reader = ChunkedReader()
-    try:
-        body, behind = reader.feed(data)
-    except HttpError:
-        return
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
-    connection.next_event()
-    connection.receive_data(data)
-    theirs = b""
-    while isinstance(event := connection.next_event(), h11.Data):
-        theirs += bytes(event.data)
-    assert theirs == body
-    if reader.is_complete:
-        assert isinstance(event, h11.EndOfMessage)
-        assert event.headers.raw_items() == reader.trailers.raw
-        assert connection.trailing_data[0] == behind
-    else:
-        assert event is h11.NEED_DATA

@@ -423,6 +423,19 @@ async def test_an_error_ends_its_own_connection_at_most(
     assert (level, "GET /broken" in message) == ("ERROR", True)
 
 
+def neighbour(left: list[str]) -> tt.Handler:
+    """Return a handler that notes when its lifespan is left."""
+
+    @asynccontextmanager
+    async def lifespan(info: tt.Info) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            left.append("neighbour")
+
+    return tt.Lifespan(lifespan)
+
+
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("make", [KeyboardInterrupt, lambda: SystemExit(3)], ids=["ctrl-c", "exit"])
 async def test_an_exit_leaves_serve_bare_from_everywhere(
@@ -430,16 +443,8 @@ async def test_an_exit_leaves_serve_bare_from_everywhere(
 ) -> None:
     error, listener = make(), MemoryListener()
     left: list[str] = []
-
-    @asynccontextmanager
-    async def neighbour(info: tt.Info) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            left.append("neighbour")
-
     config = tt.config().bind_listener(listener, name="memory").without_signals()
-    server = config.server((tt.Lifespan(neighbour), Broken(where, error)))
+    server = config.server((neighbour(left), Broken(where, error)))
     # Both are there when the server starts: what it makes of them is all that there is to see.
     clients = [listener.connect() for _ in range(2)]
     await clients[0].send_all(request("/sound"))
@@ -489,16 +494,8 @@ async def test_what_is_raised_at_either_end_leaves_serve_bare(
 ) -> None:
     error, listener = make(), MemoryListener()
     left: list[str] = []
-
-    @asynccontextmanager
-    async def neighbour(info: tt.Info) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            left.append("neighbour")
-
     config = tt.config().bind_listener(listener, name="memory").without_signals()
-    server = config.server((tt.Lifespan(neighbour), BrokenEnds(where, error)))
+    server = config.server((neighbour(left), BrokenEnds(where, error)))
     client = listener.connect()
     before = tasks()
     with pytest.raises(BaseException) as raised:  # noqa: PT011 (which one is said below)
