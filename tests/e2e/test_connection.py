@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from tests.wire import Peer, request, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trio.testing import MockClock
 
 BIG = b"x" * 8 * 1024 * 1024
 
@@ -343,3 +346,35 @@ async def test_cn_23_others_have_their_turn(what: str) -> None:
     # The connection may run twice in one turn of the counter, last in one batch of the loop and
     # first in the next. A piece is counted when it is asked for, one before it is sent.
     assert most <= (2 * 2 + 1 if what == "bytes" else 2 * 16 + 1)
+
+
+def drain(sock: socket.socket) -> int:
+    """Take what has come, without waiting; return how much that was."""
+    size = 0
+    try:
+        while data := sock.recv(1_000_000):
+            size += len(data)
+    except BlockingIOError:
+        pass
+    return size
+
+
+async def test_cn_15_who_reads_while_the_loop_is_busy_is_not_cut(mock_clock: MockClock) -> None:
+    body = bytes(40_000_000)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(body)
+
+    async with serving(handler, write_timeout=30) as net:
+        sock = net.open()
+        sock.setblocking(False)
+        sock.send(request("/", "Connection: close"))
+        await settled()
+        size = 0
+        # As after a handler that has computed for as long: when the loop goes on, there is room
+        # again and the time is up, in one turn.
+        while taken := drain(sock):
+            size += taken
+            mock_clock.jump(31)
+            await settled()
+        assert size > len(body)

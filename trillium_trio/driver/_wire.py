@@ -225,6 +225,9 @@ class Wire:
                 taken = await send(sent)
                 if not taken:
                     break
+                if transport.wake_reason is not None:
+                    # The timeout came in the turn in which the peer took something: it was in time.
+                    transport.clear_wake()
                 sent += taken
                 now = trio.current_time()
                 self._waited += now - start
