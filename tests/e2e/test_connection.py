@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from tests.e2e._net import peer_of, reset, serving
 from tests.wire import Peer, request, settled
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trio.testing import MockClock
