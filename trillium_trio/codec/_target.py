@@ -19,7 +19,7 @@ _AUTHORITY = re.compile(rf"{_HOST}(?::[0-9]{{0,5}})?", re.ASCII)
 _TUNNEL = re.compile(rf"{_HOST}:[0-9]{{1,5}}", re.ASCII)
 _MAX_PORT = 65_535
 # RFC 9110, 4.2: the two schemes served here, without userinfo (4.2.4).
-_ABSOLUTE = re.compile(rf"https?://{_HOST}(?::[0-9]{{0,5}})?((?:[/?].*)?)", re.ASCII | re.I)
+_ABSOLUTE = re.compile(rf"https?://({_HOST}(?::[0-9]{{0,5}})?)((?:[/?].*)?)", re.ASCII | re.I)
 # Visible ASCII without "#": a fragment never leaves the client (RFC 9112, 3.2.1). Browsers do send
 # other characters that RFC 3986 excludes, such as "|" and "{"; they mislead nobody. A "\" in the
 # path does: some read it as "/". In a query, browsers send it, and it is data.
@@ -45,8 +45,8 @@ def check_target(method: str, target: str) -> None:
             absolute = _ABSOLUTE.fullmatch(target)
             if absolute is None:
                 raise BadRequest("the target is neither a path nor an http URI (RFC 9112, 3.2)")
-            origin = absolute[1]
-            _check_authority(target.split("/", 3)[2])
+            authority, origin = absolute.groups()
+            _check_authority(authority)
         if _ORIGIN.fullmatch(origin) is None:
             raise BadRequest("the target has a fragment, or a backslash in its path")
 

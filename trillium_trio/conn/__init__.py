@@ -14,7 +14,7 @@ that the driver fulfils. `Info` is the server as handlers see it before serving 
 
 from __future__ import annotations
 
-from ._conn import Conn, Link
+from ._conn import Conn
 from ._handler import (
     Handler,
     HandlerLike,
@@ -27,6 +27,7 @@ from ._handler import (
     run_handler,
 )
 from ._info import Info, ServerSettings, Starter
+from ._link import Link
 from ._request_body import RequestBody, RequestSource
 from ._upgrade import Upgrade
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, final
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, final
 from urllib.parse import parse_qs
 
 from ..http import Body, Headers, Status, TypeMap
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
     from ..http import BodyLike, RequestHead
     from ..swansong import Swansong
     from ..transport import Listener
-    from ._info import Info
+    from ._link import Link
     from ._request_body import RequestSource
 
-__all__ = ["Conn", "Link"]
+__all__ = ["Conn"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 AfterSend = Callable[["Conn"], Awaitable[object]]
-
 
 _STATUS_WITHOUT_BODY = frozenset({204, 304})
 _TEXT_LINE = b"content-type: text/plain; charset=utf-8\r\n"
@@ -33,49 +32,6 @@ _TEXT_LINE = b"content-type: text/plain; charset=utf-8\r\n"
 _DECISIVE = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
 # Up to this size a body is joined to its head: copying costs less than a second system call.
 _PLAIN_BYTES = 65_536
-
-
-class Link(Protocol):
-    """What a conn asks of the connection that it came on."""
-
-    @property
-    def info(self) -> Info:
-        """The server."""
-
-    @property
-    def swansong(self) -> Swansong:
-        """The server's node."""
-
-    @property
-    def listener(self) -> Listener:
-        """Where the connection was accepted."""
-
-    @property
-    def peer_ip(self) -> str | None:
-        """The peer's IP address."""
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether the connection is encrypted."""
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The default limit of a request body."""
-
-    async def is_disconnected(self, *, eof: bool) -> bool:
-        """Look whether the peer has left, without waiting for anything.
-
-        Cancellation:
-          Changes nothing.
-        """
-
-    def cancel_on_disconnect(self, *, eof: bool) -> AbstractAsyncContextManager[trio.CancelScope]:
-        """Cancel a block of code when the peer leaves."""
-
-    def start_background(
-        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-    ) -> None:
-        """Start guarded work that outlives the connection."""
 
 
 class _Extras:

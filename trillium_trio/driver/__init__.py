@@ -6,6 +6,7 @@
       Watchdog         one task: every timeout of every connection
       Http1Connection  one transport: the keep-alive loop, the boundary around whatever happens
         Wire           its timed reads and writes, its read-ahead
+        link           what a conn may ask of it: facts, disconnects, background work
         Cycle          one request -> one response
           inbound      the request body, pulled off the wire through the codec
           outbound     where the response body comes from

@@ -77,7 +77,7 @@ class Cycle:
             if head.content_length or head.is_chunked
             else EMPTY
         )
-        self.conn = Conn(connection, head, self._inbound, start_time)
+        self.conn = Conn(connection.link, head, self._inbound, start_time)
         self.is_answered = False
         # Whether nothing but a reset would tell the peer that the response is not complete.
         self._cuts_by_reset = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, final
 
 import trio
@@ -15,15 +14,15 @@ from ..swansong import claim
 from ..transport import Woken, close_politely
 from ._cycle import Cycle, Phase
 from ._errors import find_exit, judge, logger, split_cancelled
+from ._link import ConnectionLink
 from ._wire import Wake, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-    from ..conn import Info
     from ..http import RequestHead
-    from ..swansong import Claim, Swansong
-    from ..transport import Listener, Transport
+    from ..swansong import Claim
+    from ..transport import Transport
     from ._service import Service
 
 __all__ = ["Http1Connection"]
@@ -69,6 +68,7 @@ class Http1Connection:
         "cut_reason",
         "cycle",
         "idle_since",
+        "link",
         "phase",
         "service",
         "transport",
@@ -78,7 +78,8 @@ class Http1Connection:
     def __init__(self, service: Service, transport: Transport) -> None:
         self.service = service
         self.transport = transport
-        self.wire = Wire(transport, service.watchdog, service.http)
+        self.wire = wire = Wire(transport, service.watchdog, service.http)
+        self.link = ConnectionLink(service, wire)
         self.phase = Phase.IDLE
         self.idle_since = trio.current_time()
         self.cut_reason: str | None = None
@@ -370,74 +371,5 @@ class Http1Connection:
         """What logs call the work in progress."""
         return self.phase.value if self.cycle is None else str(self.cycle.head)
 
-    # -- what a conn asks of its connection: `Link` ------------------------------------------------
-
-    @property
-    def info(self) -> Info:
-        """See `Link`."""
-        return self.service.info
-
-    @property
-    def swansong(self) -> Swansong:
-        """See `Link`."""
-        return self.service.swansong
-
-    @property
-    def listener(self) -> Listener:
-        """See `Link`."""
-        return self.transport.listener
-
-    @property
-    def peer_ip(self) -> str | None:
-        """See `Link`."""
-        return self.transport.peer_ip
-
-    @property
-    def is_secure(self) -> bool:
-        """See `Link`."""
-        return self.transport.is_secure
-
-    @property
-    def max_body_bytes(self) -> int:
-        """See `Link`."""
-        return self.service.http.max_body_bytes
-
-    async def is_disconnected(self, *, eof: bool) -> bool:
-        """See `Link`.
-
-        Cancellation:
-          Changes nothing.
-        """
-        await trio.lowlevel.checkpoint()
-        self.wire.look()
-        return self.wire.is_gone or (eof and self.wire.is_eof)
-
-    @asynccontextmanager
-    async def cancel_on_disconnect(self, *, eof: bool) -> AsyncIterator[trio.CancelScope]:
-        """See `Link`."""
-        error: Exception | None = None
-        # Not left to the task, which may begin after the first read of the block.
-        self.wire.begin_watch()
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as scope:
-                nursery.start_soon(_watch, self.wire, scope, eof)
-                try:
-                    yield scope
-                except Exception as caught:  # raised below, bare: no group
-                    error = caught
-            nursery.cancel_scope.cancel()
-        if error is not None:
-            raise error
-
-    def start_background(
-        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-    ) -> None:
-        """See `Link`."""
-        self.service.starter.start_background(fn, args)
-
     def __repr__(self) -> str:
         return f"<Http1Connection {self.transport.peer} {self.phase.value}>"
-
-
-async def _watch(wire: Wire, scope: trio.CancelScope, eof: bool) -> None:
-    await wire.watch(scope, eof=eof)

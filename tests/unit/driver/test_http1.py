@@ -220,19 +220,20 @@ async def test_the_wake_of_a_timeout_does_not_outlive_it(
     assert (await client.response()).status == 503
 
 
-async def test_a_label_and_a_repr_for_each_phase(autojump_clock: object) -> None:
+async def test_a_label_and_a_repr_while_it_handles(nursery: trio.Nursery) -> None:
     seen: list[str] = []
 
     async def handler(conn: tt.Conn) -> tt.Conn:
-        connection = conn._link
-        assert isinstance(connection, Http1Connection)
-        seen.extend([connection.label, repr(connection.cycle), repr(connection.wire)[:22]])
+        for each in (connection.label, connection.cycle, connection.wire, connection.link):
+            seen.append(str(each))
         return conn
 
-    async with serving(handler) as app:
-        await app.connect().get("/it")
+    client, transport = plain_pair()
+    connection = start(nursery, make_service(handler), transport)
+    await client.get("/it")
     assert seen[:2] == ["GET /it", "<Cycle GET /it in the handler>"]
     assert seen[2].startswith("<Wire <StreamTransport")
+    assert seen[3] == "<ConnectionLink 192.0.2.1:5>"
 
 
 async def test_background_work_is_the_server_s(autojump_clock: object) -> None:
