@@ -22,6 +22,7 @@ import pytest
 import trio
 
 import trillium_trio as tt
+from tests.broken import PLACES, Broken, BrokenEnds
 from tests.unit.server._serving import get, receive_all
 from tests.wire import request, serving, settled
 from trillium_trio.testing import BreakingStream, MemoryListener
@@ -50,10 +51,10 @@ def driver_log(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 class Source:
-    """A body of two pieces; notes its closing, which may raise."""
+    """A body of two pieces; notes its closing."""
 
-    def __init__(self, closed: list[str], error: BaseException | None = None) -> None:
-        self._closed, self._error = closed, error
+    def __init__(self, closed: list[str]) -> None:
+        self._closed = closed
         self._pieces = [b"two", b"one"]
 
     def __aiter__(self) -> Source:
@@ -66,8 +67,6 @@ class Source:
 
     async def aclose(self) -> None:
         self._closed.append("closed")
-        if self._error is not None:
-            raise self._error
 
 
 class Kinds(tt.Handler):
@@ -345,82 +344,7 @@ async def test_a_file_may_fail_at_every_step(
     assert os.strerror(number) in message
 
 
-# The application: tests/spec/test_cn_boundary.py has more of what is no reason to exit.
-
-
-class Odd(BaseException):
-    """What asyncio's CancelledError is to this server."""
-
-
-class Broken(tt.Handler):
-    """Raises an error in one place, when it is asked for a path other than ``/sound``."""
-
-    def __init__(self, where: str, error: BaseException) -> None:
-        self._where, self._error = where, error
-
-    def _break(self, where: str) -> None:
-        if where == self._where:
-            raise self._error
-
-    async def run(self, conn: tt.Conn) -> tt.Conn:
-        if conn.path == "/sound":
-            return conn.ok("sound")
-        self._break("run")
-        conn.after_send(self._after)
-        if self._where in ("has_upgrade", "upgrade"):
-            return conn.upgrade()
-        return conn.ok(Source([], self._error if self._where == "aclose" else None))
-
-    async def before_send(self, conn: tt.Conn) -> tt.Conn:
-        if conn.path != "/sound":
-            self._break("before_send")
-        return conn
-
-    async def _after(self, conn: tt.Conn) -> None:
-        self._break("after_send")
-
-    def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
-        self._break("has_upgrade")
-        return True
-
-    async def upgrade(self, upgrade: tt.Upgrade) -> None:
-        self._break("upgrade")
-
-
-PLACES = ["run", "before_send", "aclose", "after_send", "has_upgrade", "upgrade"]
-
-
-@pytest.mark.parametrize("where", PLACES)
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: RuntimeError("bug"),
-        lambda: ExceptionGroup("two", [KeyError(), OSError()]),
-        GeneratorExit,
-        Odd,
-    ],
-    ids=["exception", "group", "generator-exit", "no-exception"],
-)
-async def test_an_error_ends_its_own_connection_at_most(
-    where: str,
-    make: Callable[[], BaseException],
-    autojump_clock: object,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with serving(Broken(where, make())) as app:
-        bystander = app.connect()
-        assert (await bystander.get("/sound")).body == b"sound"
-        before = tasks()
-        client = app.connect()
-        await client.send(request("/broken"))
-        await client.response()
-        await client.stream.aclose()
-        await settled()
-        assert (app.guards, tasks()) == (0, before)
-        assert (await bystander.get("/sound")).body == b"sound"
-        assert (await app.connect().get("/sound")).body == b"sound"
-    [(level, message)] = driver_log(caplog)
-    assert (level, "GET /broken" in message) == ("ERROR", True)
+# The application. An error ends its own connection at most: tests/spec/test_cn_boundary.py (CN-24).
 
 
 def neighbour(left: list[str]) -> tt.Handler:
@@ -459,28 +383,6 @@ async def test_an_exit_leaves_serve_bare_from_everywhere(
     assert left == ["neighbour"]
     assert (server.swansong.guard_count, tasks()) == (0, before)
     assert server.is_over
-
-
-class BrokenEnds(tt.Handler):
-    """Raises an error at its start or at its end, which it brings about."""
-
-    def __init__(self, where: str, error: BaseException) -> None:
-        self._where, self._error = where, error
-
-    async def init(self, info: tt.Info) -> None:
-        if self._where == "init":
-            raise self._error
-
-    @asynccontextmanager
-    async def lifespan(self, info: tt.Info) -> AsyncIterator[None]:
-        if self._where == "entering":
-            raise self._error
-        info.swansong.shut_down()
-        yield
-        raise self._error
-
-    async def run(self, conn: tt.Conn) -> tt.Conn:
-        return conn
 
 
 @pytest.mark.parametrize("where", ["init", "entering", "leaving"])

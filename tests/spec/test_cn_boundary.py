@@ -11,6 +11,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 import trillium_trio as tt
+from tests.broken import Broken, Odd
 from tests.wire import Pair, request, serving, settled
 
 if TYPE_CHECKING:
@@ -114,65 +115,31 @@ async def test_cn_24_a_fault_of_the_stream(
     assert seen[-1] == "/sound"
 
 
-class Odd(BaseException):
-    """Not an Exception, as those of frameworks that want to pass through are."""
-
-
-class Broken(tt.Handler):
-    def __init__(self, where: str, error: BaseException) -> None:
-        self._where, self._error = where, error
-
-    def _break(self, where: str) -> None:
-        if where == self._where:
-            raise self._error
-
-    async def run(self, conn: tt.Conn) -> tt.Conn:
-        self._break("run")
-        if conn.path == "/upgrade":
-            return conn.upgrade()
-        conn.after_send(self._after)
-        return conn.ok(self._pieces())
-
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        self._break("first piece")
-        yield b"x"
-        self._break("second piece")
-
-    async def _after(self, conn: tt.Conn) -> None:
-        self._break("after_send")
-
-    async def before_send(self, conn: tt.Conn) -> tt.Conn:
-        self._break("before_send")
-        return conn
-
-    def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
-        self._break("has_upgrade")
-        return True
-
-    async def upgrade(self, upgrade: tt.Upgrade) -> None:
-        self._break("upgrade")
-
-
 @pytest.mark.parametrize(
-    ("where", "path", "status", "is_whole"),
+    ("where", "status", "is_whole"),
     [
-        ("run", "/", 500, True),
-        ("before_send", "/", 500, True),
-        ("first piece", "/", 200, False),
-        ("second piece", "/", 200, False),
-        ("after_send", "/", 200, True),
-        ("has_upgrade", "/upgrade", 500, True),
-        ("upgrade", "/upgrade", 101, False),
+        ("run", 500, True),
+        ("before_send", 500, True),
+        ("first piece", 200, False),
+        ("second piece", 200, False),
+        ("aclose", 200, True),
+        ("after_send", 200, True),
+        ("has_upgrade", 500, True),
+        ("upgrade", 101, False),
     ],
 )
 @pytest.mark.parametrize(
     "make",
-    [lambda: RuntimeError("bug"), lambda: ExceptionGroup("two", [KeyError(), OSError()]), Odd],
-    ids=["exception", "group", "no-exception"],
+    [
+        lambda: RuntimeError("bug"),
+        lambda: ExceptionGroup("two", [KeyError(), OSError()]),
+        GeneratorExit,
+        Odd,
+    ],
+    ids=["exception", "group", "generator-exit", "no-exception"],
 )
 async def test_cn_24_a_fault_of_the_application(
     where: str,
-    path: str,
     status: int,
     is_whole: bool,
     make: Callable[[], BaseException],
@@ -181,24 +148,29 @@ async def test_cn_24_a_fault_of_the_application(
 ) -> None:
     error = make()
     async with serving(Broken(where, error)) as app:
+        bystander = app.connect()
+        assert (await bystander.get("/sound")).body == b"sound"
+        before = trio.lowlevel.current_statistics().tasks_living
         client = app.connect()
-        await client.send(request(path))
+        await client.send(request("/broken"))
         response = await client.response()
-        if isinstance(error, Odd):
-            # What is no Exception is not answered, but goes no further either.
-            assert response.status in (0, status)
-        else:
+        if isinstance(error, Exception):
             assert (response.status, response.is_whole) == (status, is_whole)
-        await settled()
-        assert app.guards == 0
-        [record] = [each for each in caplog.records if each.levelno >= logging.ERROR]
-        assert record.exc_info is not None
-        assert f"GET {path}" in record.getMessage()
+        else:
+            # Not answered, but it goes no further either.
+            assert response.status in (0, status)
         if not is_whole:
             assert await client.ends()
-        other = app.connect()
-        await other.send(request())
-        assert (await other.response()).status in (200, 500, 0)
+        await client.stream.aclose()
+        await settled()
+        assert app.guards == 0
+        assert trio.lowlevel.current_statistics().tasks_living == before
+        for each in (bystander, app.connect()):
+            assert (await each.get("/sound")).body == b"sound"
+    [record] = [each for each in caplog.records if each.levelno >= logging.INFO]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert "GET /broken" in record.getMessage()
 
 
 @pytest.mark.parametrize(

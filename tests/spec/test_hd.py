@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import trillium_trio as tt
+from tests.broken import BrokenEnds
 from tests.wire import chunked, request, serving, settled
 
 if TYPE_CHECKING:
@@ -94,33 +95,16 @@ async def test_hd_2_init_and_lifespan_run_once_in_order(autojump_clock: object) 
     ]
 
 
-class Failing(tt.Handler):
-    def __init__(self, where: str, error: Exception) -> None:
-        self._where, self._error = where, error
-
-    async def init(self, info: tt.Info) -> None:
-        if self._where == "init":
-            raise self._error
-
-    @asynccontextmanager
-    async def lifespan(self, info: tt.Info) -> AsyncIterator[None]:
-        if self._where == "enter":
-            raise self._error
-        yield
-        if self._where == "leave":
-            raise self._error
-
-
-@pytest.mark.parametrize("where", ["init", "enter", "leave"])
+@pytest.mark.parametrize("where", ["init", "entering", "leaving"])
 async def test_hd_2_a_failure_ends_serve_bare(where: str, autojump_clock: object) -> None:
     error = OSError("broken")
     log: list[str] = []
     with pytest.raises(OSError, match="broken") as caught:
-        async with serving((Noting("a", log), Failing(where, error))):
-            assert where == "leave"
+        async with serving((Noting("a", log), BrokenEnds(where, error))):
+            assert where == "leaving"
     assert caught.value is error
     hook = "init" if where == "init" else "lifespan"
-    assert error.__notes__ == [f"in Failing.{hook}"]
+    assert error.__notes__ == [f"in BrokenEnds.{hook}"]
 
 
 async def test_hd_3_after_send_runs_once_in_order(autojump_clock: object) -> None:
