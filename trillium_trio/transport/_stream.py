@@ -120,7 +120,9 @@ class WrappedTransport(Transport):
                 return await fn(*args)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                 self._is_lost = True
-                raise ClientDisconnected(str(exc.__cause__ or exc)) from exc
+                raise ClientDisconnected(
+                    str(exc.__cause__ or exc) or "the stream is broken"
+                ) from exc
             except OSError as exc:
                 if not is_gone(exc):
                     raise

@@ -63,26 +63,6 @@ def empty(peer: socket.socket, total: int) -> None:
         total -= len(peer.recv(total))
 
 
-async def test_receives_what_is_there_and_then_the_end(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"hello")
-    assert await transport.receive_some(2) == b"he"
-    assert await transport.receive_some() == b"llo"
-    peer.close()
-    assert await transport.receive_some() == b""
-    assert await transport.receive_some() == b""
-
-
-async def test_receive_waits(pair: Pair, nursery: trio.Nursery) -> None:
-    transport, peer = pair
-    received = collect(nursery, transport.receive_some)
-    await wait_all_tasks_blocked()
-    assert received == []
-    peer.sendall(b"late")
-    await wait_all_tasks_blocked()
-    assert received == [b"late"]
-
-
 async def test_receive_waits_again_if_woken_for_nothing(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,18 +153,6 @@ async def test_cn_15_a_wake_is_seen_by_who_looks_late(pair: Pair) -> None:
     assert transport.receive_nowait() == b"bytes"
 
 
-async def test_cn_15_a_woken_wait_raises_even_if_the_wake_is_cleared_first(
-    pair: Pair, nursery: trio.Nursery
-) -> None:
-    transport, _ = pair
-    received = collect(nursery, transport.receive_some)
-    await wait_all_tasks_blocked()
-    transport.wake("stop")
-    transport.clear_wake()
-    await wait_all_tasks_blocked()
-    assert [repr(exc) for exc in received] == ["Woken('stop')"]
-
-
 async def test_cn_15_bytes_that_came_before_the_wake_are_delivered(
     pair: Pair, nursery: trio.Nursery
 ) -> None:
@@ -204,30 +172,6 @@ async def test_cn_15_bytes_that_came_before_the_wake_are_delivered(
     assert received == [b"in time"]
     with pytest.raises(Woken, match="late"):
         await transport.receive_some()
-
-
-async def test_cn_15_a_wake_cancels_nothing(pair: Pair, nursery: trio.Nursery) -> None:
-    transport, _ = pair
-    with trio.CancelScope() as scope:
-        nursery.start_soon(wake_soon, transport)
-        with pytest.raises(Woken):
-            await transport.receive_some()
-        await trio.lowlevel.checkpoint()
-    assert not scope.cancelled_caught
-
-
-async def wake_soon(transport: SocketTransport) -> None:
-    await wait_all_tasks_blocked()
-    transport.wake("now")
-
-
-async def test_a_cancelled_receive_loses_nothing(pair: Pair) -> None:
-    transport, peer = pair
-    with trio.move_on_after(0) as scope:
-        await transport.receive_some()
-    assert scope.cancelled_caught
-    peer.sendall(b"kept")
-    assert await transport.receive_some() == b"kept"
 
 
 async def test_cn_14_closing_ends_parked_waits(pair: Pair, nursery: trio.Nursery) -> None:
