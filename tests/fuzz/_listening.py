@@ -54,9 +54,10 @@ def environments(data: bytes) -> None:
     try:
         fds = inherited_fds(environ)
     except ConfigError as error:
-        _check_named(error, environ)
+        if "LISTEN_FDS" in environ or "LISTEN_FD" in environ:
+            _check_named(error, environ)
     else:
-        assert len(fds) <= _MAX_FDS
+        assert 0 < len(fds) <= _MAX_FDS
         assert all(fd >= 0 for fd, _ in fds)
     with mock.patch.dict(os.environ, environ, clear=True):
         try:

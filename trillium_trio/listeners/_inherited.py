@@ -30,17 +30,24 @@ def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, s
       environ: Default: ``os.environ``.
 
     Raises:
-      ConfigError: A variable is not a number, or no process has as many descriptors.
+      ConfigError: It announces none; a variable is not a number, or no process has as many.
     """
     environ = os.environ if environ is None else environ
+    fds: list[tuple[int, str]] = []
     if "LISTEN_FDS" in environ and environ.get("LISTEN_PID") == str(os.getpid()):
         names = environ.get("LISTEN_FDNAMES", "").split(":")
         count = _number(environ, "LISTEN_FDS")
         names += [""] * (count - len(names))
-        return [(_FIRST_FD + index, names[index]) for index in range(count)]
-    if "LISTEN_FD" in environ:
-        return [(_number(environ, "LISTEN_FD"), "")]
-    return []
+        fds = [(_FIRST_FD + index, names[index]) for index in range(count)]
+    elif "LISTEN_FD" in environ:
+        fds = [(_number(environ, "LISTEN_FD"), "")]
+    if not fds:
+        found = ", ".join(
+            f"{name} is {environ[name]!r}" if name in environ else f"{name} is not set"
+            for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FD")
+        )
+        raise ConfigError(f"no inherited sockets for process {os.getpid()}: {found}")
+    return fds
 
 
 def _number(environ: Mapping[str, str], variable: str) -> int:

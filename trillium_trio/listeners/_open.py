@@ -80,10 +80,7 @@ class _Opening:
             case FdBind(fd, name):
                 self._add(adopt_fd(fd), tls, name=name)
             case EnvBind():
-                fds = inherited_fds()
-                if not fds:
-                    raise ConfigError("no LISTEN_FDS (with LISTEN_PID) or LISTEN_FD for us")
-                for fd, name in fds:
+                for fd, name in inherited_fds():
                     self._add(adopt_fd(fd), tls, name=name)
             case PreboundBind(listener, name):
                 self._add_prebound(listener, tls, name)

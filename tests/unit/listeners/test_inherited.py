@@ -22,16 +22,12 @@ US = str(os.getpid())
 @pytest.mark.parametrize(
     ("environ", "fds"),
     [
-        ({}, []),
         ({"LISTEN_FDS": "2", "LISTEN_PID": US}, [(3, ""), (4, "")]),
         (
             {"LISTEN_FDS": "2", "LISTEN_PID": US, "LISTEN_FDNAMES": "web:admin"},
             [(3, "web"), (4, "admin")],
         ),
         ({"LISTEN_FDS": "2", "LISTEN_PID": US, "LISTEN_FDNAMES": "web"}, [(3, "web"), (4, "")]),
-        ({"LISTEN_FDS": "0", "LISTEN_PID": US}, []),
-        ({"LISTEN_FDS": "2"}, []),
-        ({"LISTEN_FDS": "2", "LISTEN_PID": "1"}, []),
         ({"LISTEN_FD": "7"}, [(7, "")]),
         ({"LISTEN_FD": "7", "LISTEN_FDS": "1", "LISTEN_PID": US}, [(3, "")]),
         ({"LISTEN_FD": "7", "LISTEN_FDS": "1", "LISTEN_PID": "1"}, [(7, "")]),
@@ -51,11 +47,18 @@ def test_sv_16_what_is_no_number(environ: dict[str, str]) -> None:
         inherited_fds(environ)
 
 
-async def test_sv_16_an_environment_without_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("LISTEN_FDS", "LISTEN_FD"):
-        monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(ConfigError, match="LISTEN_FDS"):
-        await open_listeners([EnvBind()])
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, "LISTEN_FDS is not set, LISTEN_PID is not set, LISTEN_FD is not set"),
+        ({"LISTEN_FDS": "0", "LISTEN_PID": US}, f"LISTEN_FDS is '0', LISTEN_PID is '{US}'"),
+        ({"LISTEN_FDS": "2"}, "LISTEN_PID is not set"),
+        ({"LISTEN_FDS": "2", "LISTEN_PID": "1"}, "LISTEN_PID is '1'"),
+    ],
+)
+def test_sv_16_an_environment_without_sockets_for_us(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"for process {US}: .*{message}"):
+        inherited_fds(environ)
 
 
 async def test_sv_16_a_socket_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
