@@ -46,11 +46,12 @@ def main() -> int:
         action="store_true",
         help="say what was allocated and kept; slow, takes memory itself, not written",
     )
+    parser.add_argument("--log", type=Path, help="file for the log of the servers, which is large")
     parser.add_argument("--output", type=Path, help="folder for the results")
     options = parser.parse_args()
     unwind_on_sigterm()
     environment = describe(installed((OURS,)))
-    soak = Soak(minutes=options.minutes, is_traced=options.trace)
+    soak = Soak(minutes=options.minutes, is_traced=options.trace, log=options.log)
     trio.run(soak.run)
     table = "\n".join(["# Soak", "", note(environment), "", *soak.lines(), ""])
     print(table)
@@ -70,11 +71,13 @@ class Soak:
     Args:
       minutes: How long servers come and go, warm-up included.
       is_traced: Whether the measured process keeps account of its allocations.
+      log: Where its servers log, if at all.
     """
 
-    def __init__(self, *, minutes: float, is_traced: bool) -> None:
+    def __init__(self, *, minutes: float, is_traced: bool, log: Path | None) -> None:
         self._minutes = minutes
         self._is_traced = is_traced
+        self._log = log
         self._tally = Tally()
         self._points: list[Point] = []
         self._rests: list[Sample] = []
@@ -85,9 +88,12 @@ class Soak:
     async def run(self) -> None:
         """Start the measured process, load it, cycle after cycle."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "benchmarks.endurance.cycles", str(theirs.fileno())]
+        command = [sys.executable, "-m", "benchmarks.endurance.cycles"]
+        command += ["--control", str(theirs.fileno())]
         if self._is_traced:
             command.append("--trace")
+        if self._log is not None:
+            command += ["--log", str(self._log.absolute())]
         with theirs, ServerProcess(command, 0, pass_fds=(theirs.fileno(),)) as process:
             # Now that process alone has it, so that its end is the end of what can be received.
             theirs.close()

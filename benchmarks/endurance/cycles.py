@@ -1,5 +1,4 @@
-"""The measured process: servers come and go in it. Run as ``python -m benchmarks.endurance.cycles
-DESCRIPTOR``.
+"""The measured process: servers come and go in it. Run as a module; see its options.
 
 It is told what to do by lines on a socket that it inherits, and answers each with one JSON object:
 
@@ -16,12 +15,12 @@ thread and trio run of its own. Clients are another process, so that what is cou
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import logging
 import os
 import socket
-import sys
 import tempfile
 import threading
 import tracemalloc
@@ -159,10 +158,17 @@ async def main(descriptor: int, process: Process) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Serve, again and again.")
+    parser.add_argument("--control", type=int, required=True, help="the descriptor of the socket")
     # What goes wrong is provoked; to log it costs as much as to serve. It is rendered and dropped.
-    logging.basicConfig(level=logging.INFO, stream=open(os.devnull, "w"))  # noqa: SIM115
-    if "--trace" in sys.argv:
+    parser.add_argument("--log", default=os.devnull, help="the file for the log (default: none)")
+    parser.add_argument("--trace", action="store_true", help="keep account of allocations")
+    options = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO, filename=options.log, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    if options.trace:
         tracemalloc.start(_TRACED_FRAMES)
     with tempfile.NamedTemporaryFile() as served:
         served.truncate(FILE_BYTES)
-        trio.run(main, int(sys.argv[1]), Process(App(Path(served.name))))
+        trio.run(main, options.control, Process(App(Path(served.name))))

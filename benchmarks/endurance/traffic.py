@@ -16,6 +16,7 @@ import trillium_trio as tt
 from benchmarks.endurance.app import FILE_BYTES, HELLO, STREAM_BYTES
 from tests.e2e._net import tls_over
 from tests.wire import Peer, chunked, request
+from trillium_trio.transport import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -90,6 +91,7 @@ class Visit:
         self._tally = tally
         self._kind = kind
         self._sock = sock
+        self._name = host_and_port(*sock.getsockname())
         # Made after the stop: perhaps just when the listener closed, and then nobody's.
         self._is_newcomer = life.is_stopped
         self._is_kept = False
@@ -165,7 +167,8 @@ class Visit:
             self._tally.crossed += 1
         else:
             when = "after" if self.life.is_stopped else "before"
-            self._tally.lost.append(f"{self._kind}, {when} the stop: {how}")
+            # As the server's log names it.
+            self._tally.lost.append(f"{self._kind}, {when} the stop: {how} ({self._name})")
         raise Over
 
     def vanish(self) -> NoReturn:
