@@ -55,6 +55,7 @@ def test_sv_16_what_is_no_number(environ: dict[str, str]) -> None:
         ({"LISTEN_FDS": "2"}, "LISTEN_PID is not set"),
         ({"LISTEN_FDS": "2", "LISTEN_PID": "1"}, "LISTEN_PID is '1'"),
     ],
+    ids=["nothing", "none", "nobody's", "another's"],
 )
 def test_sv_16_an_environment_without_sockets_for_us(environ: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=f"for process {US}: .*{message}"):
