@@ -39,7 +39,7 @@ def _read(reader: ChunkedReader, pieces: Pieces, *, most: int) -> tuple[object, 
         try:
             decoded, behind = reader.feed(piece)
         except HttpError as error:
-            return check_error(error), given
+            return (check_error(error), body + reader.before_fault), given
         assert len(reader._held) <= most
         body += decoded
         if reader.is_complete:

@@ -29,7 +29,7 @@ def outcome(pieces: list[bytes]) -> tuple[object, ...]:
         try:
             decoded, behind = reader.feed(piece)
         except HttpError as error:
-            return type(error), str(error)
+            return type(error), str(error), body + reader.before_fault
         body += decoded
         unused += behind
     return reader.is_complete, body, unused, reader.trailers.raw
