@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, final
 
 import h11
@@ -122,9 +123,7 @@ class Exchanger:
             async def send() -> None:
                 try:
                     await self._send(head)
-                    async for piece in body:
-                        await self._send(http.send(h11.Data(data=piece)) or b"")
-                    await self._send(http.send(h11.EndOfMessage()) or b"")
+                    await self._send_pieces(http, body)
                 except Exception as error:  # raised below, bare
                     failures.append(error)
                     nursery.cancel_scope.cancel()
@@ -139,6 +138,17 @@ class Exchanger:
             raise failures[0]
         assert response is not None
         return response
+
+    async def _send_pieces(self, http: h11.Connection, body: AsyncIterable[bytes]) -> None:
+        pieces = aiter(body)
+        try:
+            async for piece in pieces:
+                await self._send(http.send(h11.Data(data=piece)) or b"")
+        finally:
+            # A generator that nobody closes makes trio warn, whenever it is collected.
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
+        await self._send(http.send(h11.EndOfMessage()) or b"")
 
     async def _send(self, data: bytes) -> None:
         try:

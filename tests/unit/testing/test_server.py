@@ -107,14 +107,20 @@ async def test_an_error_in_the_body_of_a_request_is_raised_bare() -> None:
 
 
 async def test_a_connection_that_breaks_while_a_body_is_sent_is_an_error() -> None:
+    closed: list[str] = []
+
     async def pieces() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 1000
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            closed.append("pieces")
 
     async with TestServer(echo) as app:
         session = app.session(wrap_server=lambda stream: BreakingStream(stream, at=3, on="receive"))
         with pytest.raises(ConnectionResetError, match="POST /: no whole response"):
             await session.post("/", body=pieces())
+        assert closed == ["pieces"]
 
 
 async def test_a_request_that_is_no_http_is_refused_by_the_client() -> None:
