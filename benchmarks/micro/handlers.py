@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script as w
 import trio
 
 from benchmarks.micro.timing import print_rows
-from trillium_trio import Conn, Handler, HttpConfig, State, Swansong, config
+from trillium_trio import Conn, Handler, State, Swansong, config
 from trillium_trio.codec import HeadLimits, read_head
 from trillium_trio.conn import Info, Link, RequestSource, as_handler
 from trillium_trio.driver import Service
@@ -76,16 +76,16 @@ def make_service(handler: HandlerLike) -> Service:
     """Return what a server makes of a handler; for use within a trio run."""
     # As deep as a server's own node, which is a child of the one that it was given.
     swansong = Swansong().child()
-    starter = NoStarter()
     info = Info(
-        config=config(), swansong=swansong, listeners=(FACTS,), shared=TypeMap(), starter=starter
+        config=config(),
+        swansong=swansong,
+        listeners=(FACTS,),
+        shared=TypeMap(),
+        starter=NoStarter(),
     )
     return Service(
         as_handler(handler),
-        http=HttpConfig(),
         info=info,
-        swansong=swansong,
-        starter=starter,
         keepalive_grace=0.5,
         on_exit=lambda _: None,
         on_idle=lambda: None,

@@ -135,7 +135,7 @@ class Conn:
         if extras.request_body is None:
             extras.request_body = RequestBody(
                 self._source,
-                max_bytes=self._link.max_body_bytes,
+                max_bytes=self._link.info.config.http.max_body_bytes,
                 head=self._head,
             )
         return extras.request_body
@@ -148,22 +148,22 @@ class Conn:
     @property
     def is_secure(self) -> bool:
         """Whether the request came over TLS."""
-        return self._link.is_secure
+        return self._link.transport.is_secure
 
     @property
     def peer_ip(self) -> str | None:
         """The peer's IP address, or None on a unix socket."""
-        return self._link.peer_ip
+        return self._link.transport.peer_ip
 
     @property
     def listener(self) -> Listener:
         """Where the connection was accepted."""
-        return self._link.listener
+        return self._link.transport.listener
 
     @property
     def swansong(self) -> Swansong:
         """The server's node: look at it, interrupt work by it, take guards on it."""
-        return self._link.swansong
+        return self._link.info.swansong
 
     # -- the response --------------------------------------------------------------------------
 
@@ -331,7 +331,7 @@ class Conn:
 
         An exception that leaves it is logged, with the name of the function, and ends nothing else.
         """
-        self._link.start_background(fn, args)
+        self._link.info.start_soon(fn, *args)
 
     # -- for the driver ------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
       Watchdog         one task: every timeout of every connection
       Http1Connection  one transport: the keep-alive loop, the boundary around whatever happens
         Wire           its timed reads and writes, its read-ahead
-        link           what a conn may ask of it: facts, disconnects, background work
+        link           what a conn may ask of it: facts and disconnects
         Cycle          one request -> one response
           inbound      the request body, pulled off the wire through the codec
           outbound     where the response body comes from
@@ -22,7 +22,16 @@ from __future__ import annotations
 
 from ._errors import find_exit, split_cancelled
 from ._http1 import Http1Connection
+from ._outbound import open_body
 from ._service import Service
 from ._watchdog import Timed, Watchdog
 
-__all__ = ["Http1Connection", "Service", "Timed", "Watchdog", "find_exit", "split_cancelled"]
+__all__ = [
+    "Http1Connection",
+    "Service",
+    "Timed",
+    "Watchdog",
+    "find_exit",
+    "open_body",
+    "split_cancelled",
+]

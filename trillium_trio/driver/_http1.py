@@ -79,7 +79,7 @@ class Http1Connection:
         self.service = service
         self.transport = transport
         self.wire = wire = Wire(transport, service.watchdog, service.http)
-        self.link = ConnectionLink(service, wire)
+        self.link = ConnectionLink(service.info, wire)
         self.phase = Phase.IDLE
         self.idle_since = trio.current_time()
         self.cut_reason: str | None = None

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, final
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from ..conn import Info
-    from ..swansong import Swansong
-    from ..transport import Listener
-    from ._service import Service
+    from ..transport import Transport
     from ._wire import Wire
 
 __all__ = ["ConnectionLink"]
@@ -25,45 +23,20 @@ class ConnectionLink:
     """The `Link` of every conn of one connection.
 
     Args:
-      service: What all connections of the server share.
+      info: The server.
       wire: The connection's own.
     """
 
-    __slots__ = ("_service", "_wire")
+    __slots__ = ("_wire", "info")
 
-    def __init__(self, service: Service, wire: Wire) -> None:
-        self._service = service
+    def __init__(self, info: Info, wire: Wire) -> None:
+        self.info = info
         self._wire = wire
 
     @property
-    def info(self) -> Info:
+    def transport(self) -> Transport:
         """See `Link`."""
-        return self._service.info
-
-    @property
-    def swansong(self) -> Swansong:
-        """See `Link`."""
-        return self._service.swansong
-
-    @property
-    def listener(self) -> Listener:
-        """See `Link`."""
-        return self._wire.transport.listener
-
-    @property
-    def peer_ip(self) -> str | None:
-        """See `Link`."""
-        return self._wire.transport.peer_ip
-
-    @property
-    def is_secure(self) -> bool:
-        """See `Link`."""
-        return self._wire.transport.is_secure
-
-    @property
-    def max_body_bytes(self) -> int:
-        """See `Link`."""
-        return self._service.http.max_body_bytes
+        return self._wire.transport
 
     async def is_disconnected(self, *, eof: bool) -> bool:
         """See `Link`.
@@ -91,12 +64,6 @@ class ConnectionLink:
             nursery.cancel_scope.cancel()
         if error is not None:
             raise error
-
-    def start_background(
-        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-    ) -> None:
-        """See `Link`."""
-        self._service.starter.start_background(fn, args)
 
     def __repr__(self) -> str:
         return f"<ConnectionLink {self._wire.transport.peer}>"

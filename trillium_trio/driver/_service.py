@@ -17,9 +17,7 @@ from ._watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..conn import Info, Starter
-    from ..http import HttpConfig
-    from ..swansong import Swansong
+    from ..conn import Info
     from ._http1 import Http1Connection
 
 __all__ = ["Service"]
@@ -54,7 +52,6 @@ class Service:
         "on_idle",
         "run",
         "server_line",
-        "starter",
         "swansong",
         "watchdog",
     )
@@ -63,10 +60,7 @@ class Service:
         self,
         handler: Handler,
         *,
-        http: HttpConfig,
         info: Info,
-        swansong: Swansong,
-        starter: Starter,
         keepalive_grace: float,
         on_exit: Callable[[BaseException], None],
         on_idle: Callable[[], None],
@@ -78,10 +72,10 @@ class Service:
         # Skipped whole when no handler has anything to do before sending.
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
         self.before_send = Sequence(hooks).before_send if hooks else None
-        self.http = http
         self.info = info
-        self.swansong = swansong
-        self.starter = starter
+        # As `info` has them; every request asks for them.
+        self.http = http = info.config.http
+        self.swansong = info.swansong
         self.keepalive_grace = keepalive_grace
         self.on_exit = on_exit
         self.on_idle = on_idle

@@ -304,10 +304,7 @@ class Server:
         config = self._config
         service = Service(
             self._handler,
-            http=config.http,
             info=info,
-            swansong=self._node,
-            starter=self._tasks,
             keepalive_grace=config.keepalive_grace,
             on_exit=self._exit,
             on_idle=drain.on_idle,

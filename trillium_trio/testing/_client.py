@@ -32,7 +32,7 @@ class Client(ABC):
           method: The method, as it is to be sent.
           path: The target, with its querystring.
           options: ``headers`` (a mapping, pairs or `Headers`); ``body`` (bytes, text, or an async
-            iterable that is sent in chunks) or ``json`` (a value).
+            iterable that is sent in chunks, and closed) or ``json`` (a value).
 
         Raises:
           ConnectionRefusedError: The server does not listen.

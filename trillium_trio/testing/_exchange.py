@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, final
 
 import h11
 import trio
 
-from ..http import Headers
+from ..driver import open_body
+from ..http import Body, Headers
 from ._request import client_connection
 from ._response import TestResponse
 
@@ -140,14 +140,9 @@ class Exchanger:
         return response
 
     async def _send_pieces(self, http: h11.Connection, body: AsyncIterable[bytes]) -> None:
-        pieces = aiter(body)
-        try:
+        async with open_body(Body.of(body)) as (_, pieces):
             async for piece in pieces:
                 await self._send(http.send(h11.Data(data=piece)) or b"")
-        finally:
-            # A generator that nobody closes makes trio warn, whenever it is collected.
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
         await self._send(http.send(h11.EndOfMessage()) or b"")
 
     async def _send(self, data: bytes) -> None:

@@ -171,7 +171,7 @@ class Transport(ABC):
         Cancellation:
           A piece that is being read is sent first.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # not abstract: most kinds cannot, and say so by `sends_files`
 
     @final
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

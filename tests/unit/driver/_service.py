@@ -41,17 +41,16 @@ def make_service(
       idle: Gets a word for each call of `Service.on_idle`.
       http: Settings.
     """
-    swansong = tt.Swansong()
     config = tt.config().with_http(tt.HttpConfig(**http))  # type: ignore[arg-type]  # also counts
-    starter = NoStarter()
     service = Service(
         as_handler(handler),
-        http=config.http,
         info=Info(
-            config=config, swansong=swansong, listeners=(), shared=TypeMap(), starter=starter
+            config=config,
+            swansong=tt.Swansong(),
+            listeners=(),
+            shared=TypeMap(),
+            starter=NoStarter(),
         ),
-        swansong=swansong,
-        starter=starter,
         keepalive_grace=0.5,
         on_exit=(exits if exits is not None else []).append,
         on_idle=lambda: (idle if idle is not None else []).append("idle"),

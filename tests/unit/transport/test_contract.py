@@ -185,6 +185,6 @@ async def test_a_closed_transport_stays_closed(pair: Pair) -> None:
     transport.abort()
     transport.wake("too late")
     assert transport.is_disconnected_now()
-    for wait in (transport.receive_some, lambda: transport.send_some(b"x")):
+    for wait in (transport.receive_some, lambda: transport.send_some(b"x"), transport.send_eof):
         with pytest.raises(ClientDisconnected):
             await wait()

@@ -34,7 +34,7 @@ class Scripted(trio.abc.HalfCloseableStream):
         await self._do(f"send {len(data)}")
 
     async def wait_send_all_might_not_block(self) -> None:
-        raise NotImplementedError
+        raise AssertionError("a transport has no use for it")
 
     async def send_eof(self) -> None:
         await self._do("eof")
@@ -95,7 +95,7 @@ async def test_a_stream_without_half_close_is_left_alone() -> None:
         wait_send_all_might_not_block = Scripted.wait_send_all_might_not_block
 
         async def aclose(self) -> None:
-            raise NotImplementedError
+            raise AssertionError("only its end is told")
 
     await StreamTransport(Whole(), LISTENER).send_eof()
 
@@ -160,17 +160,12 @@ async def test_other_errors_pass() -> None:
         await transport.aclose()
 
 
-async def test_a_closed_transport_stays_closed() -> None:
+async def test_a_stream_is_closed_once() -> None:
     stream = Scripted()
     transport = StreamTransport(stream, LISTENER)
     await transport.aclose()
     await transport.aclose()
     transport.abort()
-    transport.wake("too late")
-    assert transport.is_disconnected_now()
-    for wait in (transport.receive_some, lambda: transport.send_some(b"x"), transport.send_eof):
-        with pytest.raises(ClientDisconnected):
-            await wait()
     assert stream.log == ["closing", "closed"]
 
 
@@ -194,16 +189,10 @@ async def test_who_was_woken_does_not_wait_to_close() -> None:
     assert stream.log == ["closed"]
 
 
-async def test_abort_ends_waits_and_the_close_is_abrupt(nursery: trio.Nursery) -> None:
+async def test_the_close_behind_an_abort_is_abrupt() -> None:
     near, far = memory_stream_pair()
     transport = StreamTransport(near, LISTENER)
-    received = collect(nursery, transport.receive_some)
-    await wait_all_tasks_blocked()
     transport.abort()
-    transport.abort()
-    await wait_all_tasks_blocked()
-    assert [type(exc) for exc in received] == [ClientDisconnected]
-    assert transport.is_disconnected_now()
     await transport.aclose()
     assert await far.receive_some() == b""
 
