@@ -108,9 +108,10 @@ def _read(pieces: Pieces, limits: HeadLimits) -> tuple[object, int]:
     buffer = bytearray()
     with _counting() as calls:
         for piece in pieces:
+            seen = len(buffer)
             buffer += piece
             try:
-                result = read_head(buffer, limits)
+                result = read_head(buffer, limits, seen=seen)
             except HttpError as error:
                 return check_error(error), len(buffer)
             finally:

@@ -21,7 +21,7 @@ from trio.testing import lockstep_stream_pair
 
 import trillium_trio as tt
 from tests.wire import Peer, chunked, request, serving, settled
-from trillium_trio.codec import ChunkedReader, HeadLimits, read_head
+from trillium_trio.codec import ChunkedReader, HeadLimits, _head, read_head
 from trillium_trio.conn import RequestBody
 from trillium_trio.http import Headers
 
@@ -426,6 +426,30 @@ def trailer_lines(count: int) -> Callable[[], object]:
     return lambda: ChunkedReader().feed(data)
 
 
+def bytewise_trailers(count: int) -> Callable[[], object]:
+    data = b"0\r\n" + b"X: y\r\n" * count + b"\r\n"
+
+    def work() -> None:
+        reader = ChunkedReader()
+        for at in range(len(data)):
+            reader.feed(data[at : at + 1])
+        assert reader.is_complete
+
+    return work
+
+
+def bytewise_head(count: int) -> Callable[[], object]:
+    head = post(*["X: y"] * count)
+
+    def work() -> None:
+        parsed = None
+        for end in range(1, len(head) + 1):
+            parsed = read_head(head[:end], HeadLimits(), seen=end - 1)
+        assert parsed is not None
+
+    return work
+
+
 def repeated_fields(count: int) -> Callable[[], object]:
     # Odd enough for the way that looks at every line.
     head = post(*["X: \xff"] * count)
@@ -448,6 +472,8 @@ def header_block(count: int) -> Callable[[], object]:
     [
         pytest.param(tiny_chunks, 1000, id="CVE-2025-69229-aiohttp-tiny-chunks"),
         pytest.param(trailer_lines, 40, id="CVE-2026-22815-aiohttp-trailers"),
+        pytest.param(bytewise_trailers, 40, id="trailers-byte-by-byte"),
+        pytest.param(bytewise_head, 40, id="head-byte-by-byte"),
         pytest.param(repeated_fields, 200, id="CVE-2025-67725-tornado-repeated-fields"),
         pytest.param(header_block, 200, id="CVE-2025-67725-tornado-field-block"),
     ],
@@ -458,6 +484,25 @@ def test_twice_the_input_is_twice_the_work(
     make(count)()  # what is done once, such as filling caches, is done
     once, twice = calls_of(make(count)), calls_of(make(2 * count))
     assert count < once < twice < 2.1 * once
+
+
+async def test_each_line_of_a_head_that_dribbles_in_is_checked_once(
+    autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[bytes] = []
+    check_line = _head.check_line
+
+    def noting(at: int, line: bytes) -> None:
+        checked.append(line)
+        check_line(at, line)
+
+    monkeypatch.setattr(_head, "check_line", noting)
+    head = post(*["X: y"] * 20)
+    async with serving("hello") as app:
+        client = app.connect()
+        # But for its end: a whole head is read by one pattern, or by all checks once more.
+        await send(client, head[:-1], 1)
+    assert checked == head[:-4].split(b"\r\n")
 
 
 async def test_aiohttp_3_14_1_pipelined_requests_wait_for_who_does_not_read(

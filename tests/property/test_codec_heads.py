@@ -30,14 +30,21 @@ def outcome(pieces: list[bytes], limits: HeadLimits) -> object:
     """Read a growing buffer; return what came of it, in a form that compares."""
     buffer = bytearray()
     for piece in pieces:
+        seen = len(buffer)
         buffer += piece
-        try:
-            result = read_head(buffer, limits)
-        except HttpError as error:
-            return type(error), str(error)
-        if result is not None:
-            return facts(result[0]), result[1]
+        again = step(buffer, limits, 0)
+        assert step(buffer, limits, seen) == again
+        if again is not None:
+            return again
     return None
+
+
+def step(buffer: bytearray, limits: HeadLimits, seen: int) -> object:
+    try:
+        result = read_head(buffer, limits, seen=seen)
+    except HttpError as error:
+        return type(error), str(error)
+    return None if result is None else (facts(result[0]), result[1])
 
 
 def as_h11_reads(data: bytes) -> tuple[str, str, str, list[tuple[bytes, bytes]]]:

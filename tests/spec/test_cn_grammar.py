@@ -14,7 +14,7 @@ from trillium_trio.codec import (
     render_head,
     render_last_chunk,
 )
-from trillium_trio.exceptions import HttpError
+from trillium_trio.exceptions import BadRequest, HttpError
 from trillium_trio.http import Headers, reason_phrase
 
 LIMITS = HeadLimits()
@@ -66,8 +66,17 @@ DOUBTFUL_CHUNKS = [
     b"0\r\nA: b\n\r\n",
     b"0\r\nContent-Length: 5\r\n\r\n",
     b"0\r\nHost: h\r\n\r\n",
-    b"0\r\nAuthorization: a\r\n\r\n",
+    b"0\r\nUpgrade: a\r\n\r\n",
 ]
+# What a peer may send instead of a head or field, up to the byte at which it is certain.
+NOT_HTTP = [
+    b"GET /\r\n",
+    b"GET  / HTTP/1.1\r\n",
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    b"EHLO example.com\r\n",
+    b"\x16",
+]
+BAD_FIELDS = [b"Host\r\n", b"Host : h\r\n", b" folded\r\n", b": h\r\n", b"H(st: h\r\n"]
 
 
 def status_of_head(data: bytes, limits: HeadLimits = LIMITS) -> int | None:
@@ -136,6 +145,63 @@ def test_cn_16_what_is_not_supported_has_its_status() -> None:
     assert status_of_head(b"hello\r\n\r\n") == 400
 
 
+@pytest.mark.parametrize("data", NOT_HTTP)
+def test_cn_16_a_request_line_is_judged_when_its_line_break_comes(data: bytes) -> None:
+    assert read_head(data[:-1], LIMITS) is None
+    assert status_of_head(data) == 400
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"PRI * HTTP/2.0", 505),
+        (b"GET / HTTP/1.2", 505),
+        *((line + b" HTTP/1.1", 400) for line in DOUBTFUL_TARGETS),
+    ],
+)
+def test_cn_16_so_are_its_version_and_its_target(line: bytes, status: int) -> None:
+    assert status_of_head(line + b"\r") is None
+    assert status_of_head(line + b"\r\n") == status
+
+
+@pytest.mark.parametrize("line", BAD_FIELDS)
+def test_cn_16_a_field_line_is_judged_when_its_line_break_comes(line: bytes) -> None:
+    data = b"GET / HTTP/1.1\r\nA: b\r\n" + line
+    assert status_of_head(data[:-1]) is None
+    assert status_of_head(data) == 400
+
+
+@pytest.mark.parametrize("line", [*BAD_FIELDS, b"Content-Length: 1\r\n"])
+def test_cn_16_so_is_that_of_a_trailer(line: bytes) -> None:
+    data = b"0\r\nA: b\r\n" + line
+    assert status_of_chunks(data[:-1]) is None
+    assert status_of_chunks(data) == 400
+
+
+def test_cn_16_what_several_fields_say_is_judged_at_the_end_of_the_head() -> None:
+    both = post(b"Content-Length: 5", b"Transfer-Encoding: chunked")
+    for data in (both, b"GET / HTTP/1.1\r\nA: b\r\n\r\n", post(b"Content-Length: +5")):
+        assert status_of_head(data[:-1]) is None
+        assert status_of_head(data) == 400
+
+
+def test_cn_16_of_several_faults_the_earliest_is_answered() -> None:
+    small = HeadLimits(max_head_bytes=60, max_headers=2, max_target_bytes=10)
+    assert status_of_head(b"GET / HTTP/1.2\r\nA\r\n\x00\r\n\r\n", small) == 505
+    assert status_of_head(b"GET /1234567890 HTTP/1.2\r\n\r\n", small) == 414
+    assert status_of_head(b"GET / HTTP/1.1\r\nA\r\nB:" + b"b" * 60, small) == 400
+    assert status_of_head(b"GET / HTTP/1.1\r\nA:" + b"b" * 60 + b"\r\nB\r\n\r\n", small) == 431
+    assert status_of_head(post(b"A: b", b"C: d", b"E"), small) == 431
+    assert status_of_head(post(b"A", b"C: d", b"E: f"), small) == 400
+    # The line is malformed before it is known that there is no Host, and which coding is asked for.
+    assert status_of_head(b"GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\nA\r\n\r\n") == 400
+
+
+def test_cn_16_a_tls_handshake_is_named() -> None:
+    with pytest.raises(BadRequest, match="TLS handshake on a plaintext port"):
+        read_head(b"\x16", LIMITS)
+
+
 def test_cn_16_one_empty_line_is_skipped_and_starts_nothing() -> None:
     assert not is_head_started(b"\r\n")
     assert status_of_head(b"\r\n" + post()) is None
@@ -193,6 +259,37 @@ def test_cn_17_the_target_says_the_host() -> None:
 @pytest.mark.parametrize("data", DOUBTFUL_CHUNKS)
 def test_cn_17_doubtful_chunks_are_refused(data: bytes) -> None:
     assert status_of_chunks(data) == 400
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"Vary", b"Content-Type", b"Content-Encoding", b"Authorization", b"Cookie", b"Trailer"),
+        *(b"TE", b"Expect", b"Cache-Control", b"If-Match", b"Date"),
+    ],
+)
+def test_cn_17_a_trailer_that_is_not_allowed_is_dropped(name: bytes) -> None:
+    data = b"0\r\nA: b\r\n" + name + b": c\r\nD: e\r\n" + name.lower() + b":\r\n\r\n"
+    reader = ChunkedReader()
+    assert reader.feed(data + b"next") == (b"", b"next")
+    assert reader.trailers.items() == [("A", "b"), ("D", "e")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"Transfer-Encoding", b"Content-Length", b"Host", b"Upgrade"),
+        *(b"Connection", b"Keep-Alive", b"Proxy-Connection"),
+    ],
+)
+def test_cn_17_a_trailer_that_frames_or_routes_is_refused(name: bytes) -> None:
+    assert status_of_chunks(b"0\r\n" + name + b": c\r\n\r\n") == 400
+
+
+def test_cn_17_a_dropped_trailer_is_counted_and_checked() -> None:
+    assert status_of_chunks(b"0\r\nVary:\r\nVary:\r\nVary:\r\n\r\n") == 431
+    assert status_of_chunks(b"0\r\nVary: " + b"a" * 30 + b"\r\n\r\n") == 431
+    assert status_of_chunks(b"0\r\nVary : a\r\n\r\n") == 400
 
 
 def test_cn_17_an_incomplete_message_is_silent() -> None:

@@ -17,9 +17,11 @@ from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 import trillium_trio as tt
 from tests.spec.test_cn_grammar import (
+    BAD_FIELDS,
     DOUBTFUL_CHUNKS,
     DOUBTFUL_FIELDS,
     DOUBTFUL_TARGETS,
+    NOT_HTTP,
     post,
 )
 from tests.spec.test_cn_tls import tls_pair
@@ -328,6 +330,47 @@ async def test_cn_16_what_is_not_supported_has_its_status(
     assert (outcome.statuses, outcome.targets) == ([status], [])
 
 
+@pytest.mark.parametrize("pair", [memory_stream_pair, lambda: dribbling_pair(1)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *NOT_HTTP,
+        *(b"GET / HTTP/1.1\r\nHost: h\r\n" + line for line in BAD_FIELDS),
+        # A TLS ClientHello, as it begins.
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+async def test_cn_16_what_is_no_http_is_answered_without_waiting_for_more(
+    data: bytes, pair: Callable[[], Pair], autojump_clock: object
+) -> None:
+    handled: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        handled.append(conn.path)
+        return conn.ok("")
+
+    async with limited(handler, {}, pair) as app:
+        client = app.connect()
+        await client.send(data)
+        response = await client.response()
+        assert (response.status, response.closes) == (400, True)
+        assert trio.current_time() == 0
+        await client.stream.aclose()
+    assert handled == []
+
+
+async def test_cn_16_a_tls_handshake_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture, autojump_clock: object
+) -> None:
+    caplog.set_level(logging.INFO, "trillium_trio.driver")
+    async with serving("hello") as app:
+        client = app.connect()
+        await client.send(b"\x16\x03\x01")
+        assert (await client.response()).status == 400
+        await client.stream.aclose()
+    assert "a TLS handshake on a plaintext port" in caplog.text
+
+
 # CN-17
 
 
@@ -360,6 +403,27 @@ async def test_cn_17_nothing_behind_a_doubtful_chunk_is_a_request(
 ) -> None:
     outcome = await deliver(in_chunks(body), pieces, {})
     assert (outcome.statuses, outcome.targets, outcome.bodies) == ([400], ["/"], [])
+
+
+@each_delivery
+async def test_cn_17_a_dropped_trailer_is_never_shown(
+    pieces: int | None, autojump_clock: object
+) -> None:
+    shown: list[list[tuple[str, str]]] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        body = await conn.request_body.read()
+        shown.append(conn.request_trailers.items())
+        return conn.ok(body)
+
+    message = in_chunks(b"1\r\nx\r\n0\r\nVary: a\r\nX-Sum: 1\r\nContent-Type: b\r\n\r\n")
+    step = len(cut(message, pieces)[0])
+    async with limited(handler, {}, lambda: dribbling_pair(step)) as app:
+        client = app.connect()
+        await client.send(message, BEHIND)
+        assert [(await client.response()).status for _ in range(2)] == [200, 200]
+        await client.stream.aclose()
+    assert shown == [[("X-Sum", "1")], []]
 
 
 # CN-18

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from ..exceptions import BadRequest, HttpError
 from ..http import Headers
-from ._lines import check_fields, earliest_fault
+from ._lines import check_field, earliest_fault
 
 __all__ = ["FORBIDDEN_TRAILERS", "ChunkedReader", "LengthReader"]
 
@@ -23,12 +23,20 @@ _SIZE_LINE = re.compile(
     rb"\r\n"
 )
 
-# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, or say what the
-# content is come too late in a trailer. Acting on one, or merging it, is how requests are forged.
-FORBIDDEN_TRAILERS = frozenset(
+# Fields that frame or route a message, or control the connection: a server that merges one of these
+# from a trailer reads another message than we do.
+_REFUSED_TRAILERS = frozenset(
     (
-        *("transfer-encoding", "content-length", "trailer", "te", "host"),
+        *("transfer-encoding", "content-length", "host"),
         *("connection", "keep-alive", "proxy-connection", "upgrade"),
+    )
+)
+# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, control the response,
+# or say what the content is come too late in a trailer. Of a request, they are dropped (RFC 9112,
+# 7.1.2) unless they are refused. In a response, they are an error of the handler.
+FORBIDDEN_TRAILERS = _REFUSED_TRAILERS.union(
+    (
+        *("trailer", "te"),
         *("authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate"),
         *("cookie", "set-cookie", "cache-control", "pragma", "expect", "max-forwards", "range"),
         *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"),
@@ -128,6 +136,7 @@ class ChunkedReader:
         "_max_line_bytes",
         "_max_trailer_bytes",
         "_max_trailers",
+        "_seen",
         "_state",
         "_trailers",
         "before_fault",
@@ -151,6 +160,8 @@ class ChunkedReader:
         # Bytes to come of the chunk that is being read.
         self._left = 0
         self._extension_bytes = 0
+        # How many bytes of the trailers have been checked, while their end has not come.
+        self._seen = 0
         self._trailers: Headers | None = None
         self.before_fault = b""
 
@@ -244,22 +255,40 @@ class ChunkedReader:
         if not b"\r\n\r\n".startswith(section):
             fault = earliest_fault(
                 section,
+                seen=self._seen,
                 max_bytes=self._max_trailer_bytes + len(b"\r\n"),
                 max_lines=self._max_trailers + 1,
+                check_line=_check_trailer,
             )
             if fault:
                 raise fault[1]
         if end < 0:
+            self._seen = len(section)
             return None
-        block = section[2:-2]
-        check_fields(block.split(b"\r\n")[:-1])
-        trailers = Headers.from_block(block)
-        for name in trailers:
-            if name in FORBIDDEN_TRAILERS:
-                raise BadRequest(f"{name} in a trailer (RFC 9110, 6.5.1)")
+        trailers = Headers.from_block(section[2:-2])
+        for name in FORBIDDEN_TRAILERS.intersection(trailers):
+            trailers.remove(name)
         self._trailers = trailers
         self._state = _COMPLETE
         return end + 4
 
     def __repr__(self) -> str:
         return f"<ChunkedReader {self._state.name}, {self._left} bytes left of a chunk>"
+
+
+def _check_trailer(at: int, line: bytes) -> None:
+    """Check a line of a trailer section.
+
+    Args:
+      at: Where in the section it begins. At 0 is the line break of the last chunk's size.
+      line: Its bytes, without its line break.
+
+    Raises:
+      BadRequest: It is no field, or one that frames or routes the message.
+    """
+    if at == 0:
+        return
+    check_field(line)
+    name = line.partition(b":")[0].decode("ascii").lower()
+    if name in _REFUSED_TRAILERS:
+        raise BadRequest(f"{name} in a trailer (RFC 9110, 6.5.1)")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from ..exceptions import BadRequest, HttpError, UriTooLong
-from ._irregular import read_irregular
+from ._irregular import check_line, read_irregular
 from ._lane import read_regular
 from ._lines import earliest_fault
 
@@ -40,11 +40,19 @@ def is_head_started(buffer: bytes | bytearray) -> bool:
     return not b"\r\n".startswith(buffer)
 
 
-def read_head(buffer: bytes | bytearray, limits: HeadLimits) -> tuple[RequestHead, int] | None:
+def read_head(
+    buffer: bytes | bytearray, limits: HeadLimits, *, seen: int = 0
+) -> tuple[RequestHead, int] | None:
     """Read the request head at the start of a buffer.
 
     Nothing is remembered between calls and the buffer is not changed: on None, call again with
     the same bytes and more. One empty line before the request line is skipped (RFC 9112, 2.2).
+
+    Args:
+      buffer: What has been received.
+      limits: How large the head may be.
+      seen: How many bytes the buffer had when an earlier call returned None. They are not checked
+        again. The result is the same without it; a head that arrives in many pieces takes longer.
 
     Returns:
       The head and how many bytes it took, the skipped line and the final empty line included; or
@@ -59,37 +67,41 @@ def read_head(buffer: bytes | bytearray, limits: HeadLimits) -> tuple[RequestHea
       All of them answerable; nothing behind the error can be read.
     """
     start = 2 if buffer.startswith(b"\r\n") else 0
-    end = buffer.find(b"\r\n\r\n", start)
+    end = buffer.find(b"\r\n\r\n", max(start, seen - 3))
     if end < 0:
-        _refuse_early(bytes(buffer[start:]), limits)
+        _refuse_early(bytes(buffer[start:]), limits, max(seen - start, 0))
         return None
     end += 4
     head = read_regular(buffer, start, end, limits.max_target_bytes, limits.max_headers)
     if head is None or end - start > limits.max_head_bytes:
         block = bytes(buffer[start:end])
-        _refuse_early(block, limits)
+        _refuse_early(block, limits, max(seen - start, 0))
         head = read_irregular(block)
     return head, end
 
 
-def _refuse_early(block: bytes, limits: HeadLimits) -> None:
+def _refuse_early(block: bytes, limits: HeadLimits, seen: int) -> None:
     """Raise the error that the earliest byte of a head makes certain, if one does."""
+    if block.startswith(b"\x16"):
+        # The type of the record that holds a ClientHello (RFC 8446, 5.1).
+        raise BadRequest("first byte 0x16: a TLS handshake on a plaintext port")
     faults: list[tuple[int, HttpError]] = []
-    if block.startswith(b"\r\n"):
-        faults.append((1, BadRequest("a second empty line before the request line")))
     if fault := earliest_fault(
-        # The request line is a line as well.
         block,
+        seen=seen,
         max_bytes=limits.max_head_bytes,
+        # The request line is a line as well.
         max_lines=limits.max_headers + 1,
+        check_line=check_line,
     ):
         faults.append(fault)
-    request_line, *_ = block.split(b"\r", 1)
-    method, _, rest = request_line.partition(b" ")
-    target, *_ = rest.split(b" ", 1)
-    if len(target) > limits.max_target_bytes:
-        index = len(method) + 1 + limits.max_target_bytes
-        message = f"a request target of more than {limits.max_target_bytes} bytes"
-        faults.append((index, UriTooLong(message)))
+    if block.find(b"\r", 0, seen) < 0:
+        request_line, *_ = block.split(b"\r", 1)
+        method, _, rest = request_line.partition(b" ")
+        target, *_ = rest.split(b" ", 1)
+        if len(target) > limits.max_target_bytes:
+            index = len(method) + 1 + limits.max_target_bytes
+            message = f"a request target of more than {limits.max_target_bytes} bytes"
+            faults.append((index, UriTooLong(message)))
     if faults:
         raise min(faults, key=lambda fault: fault[0])[1]

@@ -1,7 +1,8 @@
 """Every head that is not regular: our checks, each with its section, and h11's last word.
 
-The order decides which of several faults is named, and is that of the head: request line, field
-lines, framing, then h11, then what is legal for h11 and misread by somebody.
+Each line is checked when it is complete, by `check_line`. What is left for the end of the head is
+done in this order, which decides which of several faults is named: framing, then h11, then what is
+legal for h11 and misread by somebody.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from ..exceptions import (
 )
 from ..http import Headers, RequestHead
 from ._framing import connection_options
-from ._lines import check_fields
+from ._lines import check_field
 from ._target import check_host, check_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["read_irregular"]
+__all__ = ["check_line", "read_irregular"]
 
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rf"({_NAME}) ([!-~]+) HTTP/([0-9]\.[0-9])".encode())
@@ -35,14 +36,13 @@ _CODINGS = re.compile(rf"{_NAME}(?:[ \t]*,[ \t]*{_NAME})*")
 
 
 def read_irregular(block: bytes) -> RequestHead:
-    """Read a complete head that is within the limits and free of illegal bytes.
+    """Read a complete head that is within the limits and free of illegal bytes and malformed lines.
 
     Raises:
       HttpError: As `read_head` says.
     """
-    request_line, *field_lines = block[:-4].split(b"\r\n")
+    request_line, *_ = block.split(b"\r\n", 1)
     method, target, version = _read_request_line(request_line)
-    check_fields(field_lines)
     headers = Headers.from_block(block[len(request_line) + 2 : -2])
     is_chunked = _read_transfer_encoding(headers.get_all("transfer-encoding"), version)
     content_length = _read_content_length(headers.get_all("content-length"))
@@ -53,7 +53,6 @@ def read_irregular(block: bytes) -> RequestHead:
 
     # None on 1.1, or several: h11 has refused that (RFC 9112, 3.2).
     check_host(headers.get("host") or "")
-    check_target(method, target)
     is_tunnel = method == "CONNECT"
     if is_tunnel and (is_chunked or content_length):
         # Content or the first bytes of the tunnel? Nobody can tell.
@@ -78,14 +77,34 @@ def read_irregular(block: bytes) -> RequestHead:
     )
 
 
+def check_line(at: int, line: bytes) -> None:
+    """Check a line of a head, given without its line break.
+
+    Args:
+      at: Where in the head it begins: the request line does at 0.
+      line: Its bytes.
+
+    Raises:
+      BadRequest: It is malformed, or the target does not fit the method.
+      VersionNotSupported: It asks for a version other than 1.0 and 1.1.
+    """
+    if at:
+        check_field(line)
+    else:
+        _read_request_line(line)
+
+
 def _read_request_line(line: bytes) -> tuple[str, str, Literal["1.0", "1.1"]]:
     """Split the request line at its two spaces (RFC 9112, 3)."""
+    if not line:
+        raise BadRequest("a second empty line before the request line")
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise BadRequest(f"malformed request line {line[:64]!r} (RFC 9112, 3)")
     method, target, version = (part.decode("ascii") for part in match.groups())
     if version not in {"1.0", "1.1"}:
         raise VersionNotSupported(f"HTTP/{version}")
+    check_target(method, target)
     return method, target, "1.1" if version == "1.1" else "1.0"
 
 

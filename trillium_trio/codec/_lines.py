@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ..exceptions import BadRequest, HeaderFieldsTooLarge, HttpError
 
-__all__ = ["check_fields", "earliest_fault"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["check_field", "earliest_fault"]
 
 # RFC 9110, 5.5 and RFC 9112, 2.2: no control character but HTAB, and CR LF only as a pair. A CR at
 # the very end may still become one, so that it is judged with the byte behind it.
@@ -18,46 +22,80 @@ _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+")
 
 
-def earliest_fault(block: bytes, *, max_bytes: int, max_lines: int) -> tuple[int, HttpError] | None:
+def earliest_fault(
+    block: bytes,
+    *,
+    seen: int = 0,
+    max_bytes: int,
+    max_lines: int,
+    check_line: Callable[[int, bytes], object],
+) -> tuple[int, HttpError] | None:
     """Find the first byte of a block of lines at which it is certain to be refused.
 
     Args:
       block: The lines so far; with the empty line that ends them, if that has come.
+      seen: How much of the block an earlier call found no fault in. Only the rest is searched, so
+        that a block that arrives byte by byte is not searched from its start with each byte.
       max_bytes: How long the block may be, its last empty line included.
       max_lines: How many lines it may have, the empty one not counted.
+      check_line: Called with the index and the bytes of each complete line, without its line break
+        and without the empty line that ends the block. Raises an HttpError if the line is
+        malformed.
 
     Returns:
       The index of that byte and the error that it means, or None. The index does not depend on how
       much of the block has come.
     """
     faults: list[tuple[int, HttpError]] = []
-    breaks = block.count(b"\r\n")
-    # The pattern takes 20 ns a byte, the translation less than one; a head that comes byte by byte
-    # is looked at again with each of them.
-    is_clean = len(block.translate(None, _CONTROLS)) == len(block) - 2 * breaks
-    if not is_clean and (illegal := _ILLEGAL.search(block)):
+    # The last byte that was seen may be a CR, which is judged with the byte behind it.
+    start = max(seen - 1, 0)
+    fresh = block[start:]
+    breaks = fresh.count(b"\r\n")
+    # The pattern takes 20 ns a byte, the translation less than one.
+    is_clean = len(fresh.translate(None, _CONTROLS)) == len(fresh) - 2 * breaks
+    if not is_clean and (illegal := _ILLEGAL.search(block, start)):
         byte = block[illegal.start()]
         name = {0x0A: "bare LF", 0x0D: "bare CR"}.get(byte, f"control character 0x{byte:02x}")
         faults.append((illegal.end() - 1, BadRequest(f"{name} in a head or trailer section")))
     if len(block) > max_bytes:
         faults.append((max_bytes, HeaderFieldsTooLarge(f"more than {max_bytes} bytes of fields")))
-    if breaks - block.endswith(b"\r\n\r\n") > max_lines:
-        index = -1
-        for _ in range(max_lines + 1):
-            index = block.find(b"\r\n", index + 1)
-        faults.append((index + 1, HeaderFieldsTooLarge("too many fields")))
+    if breaks:
+        if block.count(b"\r\n") - block.endswith(b"\r\n\r\n") > max_lines:
+            index = -1
+            for _ in range(max_lines + 1):
+                index = block.find(b"\r\n", index + 1)
+            faults.append((index + 1, HeaderFieldsTooLarge("too many fields")))
+        if fault := _malformed_line(block, seen, check_line):
+            faults.append(fault)
+    # Of two faults at one byte, the first in the list: the order above is the same for every cut.
     return min(faults, key=lambda fault: fault[0], default=None)
 
 
-def check_fields(lines: list[bytes]) -> None:
-    """Check field lines, given without their line breaks.
+def _malformed_line(
+    block: bytes, seen: int, check_line: Callable[[int, bytes], object]
+) -> tuple[int, HttpError] | None:
+    """Find the first malformed line. It is certain at the last byte of its line break."""
+    last_break = block.rfind(b"\r\n", 0, seen)
+    at = 0 if last_break < 0 else last_break + 2
+    while (end := block.find(b"\r\n", at)) >= 0:
+        if at and end == at:
+            break
+        try:
+            check_line(at, block[at:end])
+        except HttpError as error:
+            return end + 1, error
+        at = end + 2
+    return None
+
+
+def check_field(line: bytes) -> None:
+    """Check a field line, given without its line break.
 
     Raises:
-      BadRequest: A line is no field; the message says why.
+      BadRequest: It is no field; the message says why.
     """
-    for line in lines:
-        if _FIELD.fullmatch(line) is None:
-            raise BadRequest(_reason(line))
+    if _FIELD.fullmatch(line) is None:
+        raise BadRequest(_reason(line))
 
 
 def _reason(line: bytes) -> str:

@@ -142,7 +142,11 @@ class Conn:
 
     @property
     def request_trailers(self) -> Headers:
-        """The trailer fields of a chunked body; empty until it has been read to its end."""
+        """The trailer fields of a chunked body; empty until it has been read to its end.
+
+        Fields that a trailer must not have, such as Authorization and Content-Type, are dropped
+        (RFC 9110, 6.5.1).
+        """
         return self._source.trailers
 
     @property

@@ -234,6 +234,7 @@ class Http1Connection:
         self._guard = claim(service.swansong, "a request head", self._task)
         self.phase = Phase.HEAD
         while True:
+            seen = len(wire.buffer)
             try:
                 data = await wire.receive(start + service.http.head_timeout)
             except Woken:
@@ -245,7 +246,7 @@ class Http1Connection:
             if not data:
                 return None
             wire.buffer += data
-            parsed = read_head(wire.buffer, service.head_limits)
+            parsed = read_head(wire.buffer, service.head_limits, seen=seen)
             if parsed is not None:
                 return parsed
 

@@ -82,6 +82,16 @@ def test_trailers() -> None:
         assert reader.trailers.items() == [("Checksum", "abc"), ("X-Empty", ""), ("x-a", "\xe9")]
 
 
+def test_trailers_that_are_not_allowed_are_dropped() -> None:
+    data = b"0\r\nAuthorization: x\r\na: b\r\nCONTENT-TYPE: x\r\nvary:\r\n\r\n"
+    for pieces in ([data + b"next"], one_by_one(data)):
+        reader = ChunkedReader()
+        feed(reader, pieces)
+        assert reader.is_complete
+        assert reader.trailers.items() == [("a", "b")]
+        assert reader.trailers.render() == b"a: b\r\n"
+
+
 BROKEN: dict[str, tuple[bytes, type[HttpError]]] = {
     "no size": (b"\r\n", BadRequest),
     "no hex": (b"g\r\n", BadRequest),
@@ -116,8 +126,9 @@ BROKEN: dict[str, tuple[bytes, type[HttpError]]] = {
     "a length in trailers": (b"0\r\nContent-Length: 5\r\n\r\n", BadRequest),
     "a coding in trailers": (b"0\r\ntransfer-encoding: chunked\r\n\r\n", BadRequest),
     "a Host in trailers": (b"0\r\nA: b\r\nHost: h\r\n\r\n", BadRequest),
-    "credentials in trailers": (b"0\r\nAuthorization: x\r\n\r\n", BadRequest),
-    "a type in trailers": (b"0\r\nContent-Type: x\r\n\r\n", BadRequest),
+    "an option of the connection in trailers": (b"0\r\nConnection: close\r\n\r\n", BadRequest),
+    "a refused trailer behind a dropped one": (b"0\r\nVary: x\r\nHost: h\r\n\r\n", BadRequest),
+    "a malformed trailer behind a refused one": (b"0\r\nHost: h\r\nA\r\n\r\n", BadRequest),
 }
 
 
