@@ -111,13 +111,15 @@ def chunked_bodies(draw: st.DrawFn) -> bytes:
     """Chunked bodies, mostly well-formed."""
     data = b""
     extension = st.sampled_from(
-        [b""] * 5 + [b";a", b'; a="b;\\"c"', b";a=b;c", b" ", b";", b";\x00"]
+        [b""] * 5 + [b";a", b" ;a", b'; a="b;\\"c"', b";a=b;c", b" ", b";", b";\x00"]
     )
     size = st.sampled_from([b"%x", b"%X", b"%x", b"0%x", b"+%x", b"%x "])
     for piece in draw(st.lists(st.binary(min_size=1, max_size=20), max_size=4)):
         data += draw(size) % len(piece) + draw(extension) + b"\r\n" + piece + b"\r\n"
     data += draw(st.sampled_from([b"0", b"0", b"00", b""])) + draw(extension) + b"\r\n"
-    trailers = st.sampled_from([b"Checksum: a", b"x:", b"Host: h", b"a : b", b"Content-Length: 1"])
+    trailers = st.sampled_from(
+        [b"Checksum: a", b"x:", b"Vary: a", b"Host: h", b"a : b", b"Content-Length: 1"]
+    )
     for trailer in draw(st.lists(trailers | fields(), max_size=2)):
         data += trailer + b"\r\n"
     return data + b"\r\n" + draw(st.binary(max_size=4))

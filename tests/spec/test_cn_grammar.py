@@ -261,6 +261,14 @@ def test_cn_17_doubtful_chunks_are_refused(data: bytes) -> None:
     assert status_of_chunks(data) == 400
 
 
+def test_cn_17_white_space_before_a_chunk_extension_is_no_fault() -> None:
+    # RFC 9112, 7.1.1: BWS, which a recipient has to accept.
+    reader = ChunkedReader()
+    assert reader.feed(b"5 ;a\t;b = c\r\nhello\r\n0 ;a\r\n\r\n") == (b"hello", b"")
+    assert reader.is_complete
+    assert status_of_chunks(b"5 \r\n") == status_of_chunks(b"5;a \r\n") == 400
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -15,33 +15,41 @@ __all__ = ["FORBIDDEN_TRAILERS", "ChunkedReader", "LengthReader"]
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # RFC 9110, 5.6.4: quoted-string.
 _QUOTED = rb'"(?:[\t\x20!#-\[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
-# RFC 9112, 7.1: 16 digits are 64 bits. Extensions are checked and ignored (7.1.1). No white space
-# behind the size, where parsers disagree; around ";" and "=" of extensions it does no harm.
+# RFC 9112, 7.1: 16 digits are 64 bits. Extensions are checked and ignored (7.1.1). White space
+# around ";" and "=" has to be accepted. At the end of the line it is refused: the grammar has none
+# there, and parsers disagree.
 _SIZE_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,16}+)"
-    rb"(?:;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+"
+    rb"(?:[ \t]*+;[ \t]*+"
+    + _TOKEN
+    + rb"(?:[ \t]*+=[ \t]*+(?:"
+    + _TOKEN
+    + rb"|"
+    + _QUOTED
+    + rb"))?)*+"
     rb"\r\n"
 )
 
-# Fields that frame or route a message, or control the connection: a server that merges one of these
-# from a trailer reads another message than we do.
-_REFUSED_TRAILERS = frozenset(
+# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, or say what the
+# content is come too late in a trailer. Acting on one, or merging it, is how requests are forged.
+FORBIDDEN_TRAILERS = frozenset(
     (
-        *("transfer-encoding", "content-length", "host"),
+        *("transfer-encoding", "content-length", "trailer", "te", "host"),
         *("connection", "keep-alive", "proxy-connection", "upgrade"),
-    )
-)
-# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, control the response,
-# or say what the content is come too late in a trailer. Of a request, they are dropped (RFC 9112,
-# 7.1.2) unless they are refused. In a response, they are an error of the handler.
-FORBIDDEN_TRAILERS = _REFUSED_TRAILERS.union(
-    (
-        *("trailer", "te"),
         *("authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate"),
         *("cookie", "set-cookie", "cache-control", "pragma", "expect", "max-forwards", "range"),
         *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"),
         *("age", "date", "expires", "location", "retry-after", "vary", "warning"),
         *("content-encoding", "content-type", "content-range", "content-location"),
+    )
+)
+# Those of them that frame or route the message, or control the connection. A request with one is
+# refused: a server that merges it reads another message than we do. The others are dropped (RFC
+# 9112, 7.1.2). In a response, each of them is an error of the handler.
+_REFUSED_TRAILERS = frozenset(
+    (
+        *("transfer-encoding", "content-length", "host"),
+        *("connection", "keep-alive", "proxy-connection", "upgrade"),
     )
 )
 

@@ -50,6 +50,7 @@ WELL_FORMED = {
     "an extension": (b"1;a\r\nx\r\n0;b=c\r\n\r\n", b"x"),
     "extensions": (b'1;a=b;c="d;\\"\xe9";e\r\nx\r\n0\r\n\r\n', b"x"),
     "spaces in an extension": (b"1; a = b\r\nx\r\n0\r\n\r\n", b"x"),
+    "spaces before extensions": (b"1 \t; a\t ;b=c ;d\r\nx\r\n0 ;e\r\n\r\n", b"x"),
 }
 
 
@@ -102,7 +103,10 @@ BROKEN: dict[str, tuple[bytes, type[HttpError]]] = {
     "seventeen digits": (b"00000000000000001\r\n", BadRequest),
     "a space before": (b" 1\r\nx\r\n", BadRequest),
     "a space behind": (b"1 \r\nx\r\n", BadRequest),
-    "a tab before an extension": (b"1\t;a\r\nx\r\n", BadRequest),
+    "a space behind an extension": (b"1;a \r\nx\r\n", BadRequest),
+    "a space behind a value": (b"1;a=b \r\nx\r\n", BadRequest),
+    "a space and no semicolon": (b"1 a\r\nx\r\n", BadRequest),
+    "a space and an empty extension": (b"1 ;\r\nx\r\n", BadRequest),
     "bare LF": (b"1\nx\n", BadRequest),
     "bare CR": (b"1\rx\r\n", BadRequest),
     "bare CR in an extension": (b"1;a\rb\r\nx\r\n", BadRequest),
