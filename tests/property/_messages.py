@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import strategies as st
 
 # Small alphabets on purpose: what is interesting is made of a few bytes, and has to come up often.
@@ -104,6 +106,9 @@ def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """Cut the same bytes into pieces."""
     ends = sorted(draw(st.sets(st.integers(0, len(data)), max_size=8)))
     return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
+SPACE_BEFORE_EXTENSION = re.compile(rb"[0-9A-Fa-f][ \t]+;")
 
 
 @st.composite

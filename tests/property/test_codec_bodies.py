@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 import h11
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.property._messages import chunked_bodies, cut, damaged
+from tests.property._messages import SPACE_BEFORE_EXTENSION, chunked_bodies, cut, damaged
 from trillium_trio.codec import (
     ChunkedReader,
     LengthReader,
+    _body,
     chunk_prefix,
     render_chunk,
     render_last_chunk,
 )
-from trillium_trio.codec._body import FORBIDDEN_TRAILERS
 from trillium_trio.exceptions import HttpError
 from trillium_trio.http import Headers
 
-_SPACE_BEFORE_EXTENSION = re.compile(rb"[0-9A-Fa-f][ \t]+;")
 BODIES = damaged(chunked_bodies())
 PIECES = st.lists(st.binary(max_size=40), max_size=6)
 
@@ -67,7 +64,7 @@ def check_h11_reads_alike(data: bytes) -> None:
             theirs += bytes(event.data)
     except h11.RemoteProtocolError:
         # The one thing that h11 refuses and a recipient has to accept (RFC 9112, 7.1.1).
-        if _SPACE_BEFORE_EXTENSION.search(data):
+        if SPACE_BEFORE_EXTENSION.search(data):
             return
         raise
     assert theirs == body
@@ -76,7 +73,7 @@ def check_h11_reads_alike(data: bytes) -> None:
         assert reader.trailers.raw == [
             (name, value)
             for name, value in event.headers.raw_items()
-            if name.decode().lower() not in FORBIDDEN_TRAILERS
+            if name.decode().lower() not in _body.FORBIDDEN_TRAILERS
         ]
         assert connection.trailing_data[0] == unused
     else:

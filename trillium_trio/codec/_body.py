@@ -54,6 +54,24 @@ _REFUSED_TRAILERS = frozenset(
 )
 
 
+def _check_trailer(at: int, line: bytes) -> None:
+    """Check a line of a trailer section.
+
+    Args:
+      at: Where in the section it begins. At 0 is the line break of the last chunk's size.
+      line: Its bytes, without its line break.
+
+    Raises:
+      BadRequest: It is no field, or one that frames or routes the message.
+    """
+    if at == 0:
+        return
+    check_field(line)
+    name = line.partition(b":")[0].decode("ascii").lower()
+    if name in _REFUSED_TRAILERS:
+        raise BadRequest(f"{name} in a trailer (RFC 9110, 6.5.1)")
+
+
 @final
 class LengthReader:
     """Reads a body of known length.
@@ -282,21 +300,3 @@ class ChunkedReader:
 
     def __repr__(self) -> str:
         return f"<ChunkedReader {self._state.name}, {self._left} bytes left of a chunk>"
-
-
-def _check_trailer(at: int, line: bytes) -> None:
-    """Check a line of a trailer section.
-
-    Args:
-      at: Where in the section it begins. At 0 is the line break of the last chunk's size.
-      line: Its bytes, without its line break.
-
-    Raises:
-      BadRequest: It is no field, or one that frames or routes the message.
-    """
-    if at == 0:
-        return
-    check_field(line)
-    name = line.partition(b":")[0].decode("ascii").lower()
-    if name in _REFUSED_TRAILERS:
-        raise BadRequest(f"{name} in a trailer (RFC 9110, 6.5.1)")
