@@ -1,4 +1,4 @@
-"""What the page about hardening names is there: its tests, and its settings with their defaults."""
+"""What the pages about hardening and conformance name is there: tests, settings, and defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import trillium_trio as tt
 from tests.meta._tree import ROOT, parse
 
 PAGE = (ROOT / "docs" / "explanation" / "hardening.md").read_text(encoding="utf-8")
-TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE)))
+CONFORMANCE = (ROOT / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
+TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE + CONFORMANCE)))
 SETTINGS = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE)
 
 
@@ -41,3 +42,11 @@ def test_every_line_of_a_table_has_its_test() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
     heads = ("| promise ", "| setting ", "| what fails ", "| peer ")
     assert [row for row in rows if "::test_" not in row and not row.startswith(heads)] == []
+
+
+def test_every_decision_about_the_rfcs_has_its_section_and_its_test() -> None:
+    decisions, _, _ = CONFORMANCE.partition("## Request corpora")
+    rows = [line for line in decisions.splitlines() if line.startswith("| ")]
+    decided = [row for row in rows if not row.startswith("| what ")]
+    assert len(rows) == len(decided) + 2
+    assert [row for row in decided if "(RFC " not in row or "::test_" not in row] == []
