@@ -646,7 +646,7 @@ class InPairs:
     def is_complete(self) -> bool:
         return self._left == 0
 
-    async def receive(self) -> bytes:
+    async def receive(self, max_bytes: int) -> bytes:
         piece = bytes(min(2, self._left))
         self._left -= len(piece)
         return piece

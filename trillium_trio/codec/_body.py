@@ -30,6 +30,15 @@ _SIZE_LINE = re.compile(
     rb"\r\n"
 )
 
+# One to fifteen bytes, the line break behind them included: what a peer sends who wants to keep us
+# busy. A run of such chunks is found, and then split, without a step of Python for each.
+_SMALL_CHUNK = rb"(?:%b)\r\n" % b"|".join(
+    rb"[%x%X]\r\n.{%d}" % (size, size, size) for size in range(1, 16)
+)
+_SMALL = re.compile(_SMALL_CHUNK, re.DOTALL)
+_SMALL_RUN = re.compile(rb"(?:%b)++" % _SMALL_CHUNK, re.DOTALL)
+_MIN_CHUNK_BYTES = len(b"1\r\nx\r\n")
+
 # RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, or say what the
 # content is come too late in a trailer. Acting on one, or merging it, is how requests are forged.
 FORBIDDEN_TRAILERS = frozenset(
@@ -84,6 +93,12 @@ class LengthReader:
 
     before_fault: ClassVar[bytes] = b""
     """Always empty: `feed` never raises."""
+
+    step_chunks: ClassVar[int] = 0
+    """Always 0: there are none."""
+
+    is_paused: ClassVar[bool] = False
+    """Never: `feed` takes all that it is given."""
 
     def __init__(self, length: int) -> None:
         self.remaining = length
@@ -148,24 +163,34 @@ class ChunkedReader:
       max_extension_bytes: How long all extensions may be together.
       max_trailer_bytes: How long all trailer fields may be together.
       max_trailers: How many trailer fields there may be.
+      max_step_chunks: How many chunks one `feed` reads. Default: 256, which take about 0.1 ms.
+        Prevents: long steps, in which nobody else is served.
 
     Attributes:
       before_fault: What `feed` had read of the body when it raised. It counts: one of these bytes
         may have passed a limit, which then is the earlier error.
+      remaining: Bytes to come of the chunk that is being read.
+      step_chunks: How many chunks the last `feed` began to read.
+      is_paused: The last `feed` stopped after `max_step_chunks` chunks and kept the rest. The next
+        one, also of no bytes, goes on with it.
     """
 
     __slots__ = (
         "_extension_bytes",
         "_held",
-        "_left",
+        "_held_at",
         "_max_extension_bytes",
         "_max_line_bytes",
+        "_max_step_chunks",
         "_max_trailer_bytes",
         "_max_trailers",
         "_seen",
         "_state",
         "_trailers",
         "before_fault",
+        "is_paused",
+        "remaining",
+        "step_chunks",
     )
 
     def __init__(
@@ -175,21 +200,27 @@ class ChunkedReader:
         max_extension_bytes: int = 16_384,
         max_trailer_bytes: int = 8192,
         max_trailers: int = 100,
+        max_step_chunks: int = 256,
     ) -> None:
         self._max_line_bytes = max_line_bytes
         self._max_extension_bytes = max_extension_bytes
         self._max_trailer_bytes = max_trailer_bytes
         self._max_trailers = max_trailers
+        self._max_step_chunks = max_step_chunks
         self._state = _SIZE
-        # The start of a line or of the trailers whose end has not come; never longer than a limit.
+        # The start of a line or of the trailers whose end has not come, never longer than a limit;
+        # or, when paused, what is still to be read, from `_held_at` on: cutting off what has been
+        # read would copy the rest in each step.
         self._held = b""
-        # Bytes to come of the chunk that is being read.
-        self._left = 0
+        self._held_at = 0
         self._extension_bytes = 0
         # How many bytes of the trailers have been checked, while their end has not come.
         self._seen = 0
         self._trailers: Headers | None = None
         self.before_fault = b""
+        self.remaining = 0
+        self.step_chunks = 0
+        self.is_paused = False
 
     @property
     def is_complete(self) -> bool:
@@ -202,7 +233,7 @@ class ChunkedReader:
         return self._trailers or Headers()
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take what came.
+        """Take what came, and read of it until there is no more or `is_paused`.
 
         Returns:
           Bytes of the body, and the bytes behind its end, which are none before it is complete.
@@ -211,35 +242,74 @@ class ChunkedReader:
           BadRequest: The framing is broken. Answerable; nothing more can be read.
           HeaderFieldsTooLarge: The trailers pass their limit. The same.
         """
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        pieces: list[bytes] = []
         at = 0
-        while at < len(data) and self._state is not _COMPLETE:
-            if self._state is _DATA:
-                piece = data[at : at + self._left]
+        if self._held:
+            if data and self._held_at:
+                self._held = self._held[self._held_at :]
+            else:
+                at = self._held_at
+            # Of two objects, one of which is empty, this is the other, and no copy.
+            data = self._held + data
+            self._held, self._held_at = b"", 0
+        self.is_paused = False
+        pieces: list[bytes] = []
+        try:
+            at = self._read(data, at, pieces)
+        except HttpError:
+            self.before_fault = b"".join(pieces)
+            raise
+        if self._state is _COMPLETE:
+            return b"".join(pieces), data[at:]
+        if self.is_paused:
+            self._held, self._held_at = data, at
+        elif at < len(data):
+            self._held = data[at:]
+        return b"".join(pieces), b""
+
+    def _read(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Read data from an index on; return the index of what is to be held or stands behind."""
+        self.step_chunks = 0
+        size = len(data)
+        while at < size and self._state is not _COMPLETE:
+            end: int | None
+            if self._state is _SIZE:
+                left = self._max_step_chunks - self.step_chunks
+                if left <= 0:
+                    self.is_paused = True
+                    break
+                # So many bytes hold at most so many chunks.
+                run = _SMALL_RUN.match(data, at, at + left * _MIN_CHUNK_BYTES)
+                if run is not None:
+                    chunks = _SMALL.findall(data, at, run.end())
+                    pieces += [chunk[3:-2] for chunk in chunks]
+                    self.step_chunks += len(chunks)
+                    at = run.end()
+                    continue
+                end = self._read_size(data, at)
+                if end is not None:
+                    self.step_chunks += 1
+                    stop = end + self.remaining
+                    if self.remaining and data.startswith(b"\r\n", stop):
+                        # It is all there.
+                        pieces.append(data[end:stop])
+                        self.remaining = 0
+                        self._state = _SIZE
+                        end = stop + 2
+            elif self._state is _DATA:
+                piece = data[at : at + self.remaining]
                 pieces.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
-                if self._left == 0:
+                end = at + len(piece)
+                self.remaining -= len(piece)
+                if self.remaining == 0:
                     self._state = _DATA_END
-                continue
-            try:
-                if self._state is _SIZE:
-                    end = self._read_size(data, at)
-                elif self._state is _DATA_END:
-                    end = self._read_data_end(data, at)
-                else:
-                    end = self._read_trailers(data, at)
-            except HttpError:
-                self.before_fault = b"".join(pieces)
-                raise
+            elif self._state is _DATA_END:
+                end = self._read_data_end(data, at)
+            else:
+                end = self._read_trailers(data, at)
             if end is None:
-                self._held = data[at:]
-                return b"".join(pieces), b""
+                break
             at = end
-        return b"".join(pieces), data[at:]
+        return at
 
     # Each of these reads one element at an index and returns where it ends, or None if that has
     # not come yet.
@@ -256,8 +326,8 @@ class ChunkedReader:
         if self._extension_bytes > self._max_extension_bytes:
             # Each byte of the body may carry a line of them: the body's limit does not bound those.
             raise BadRequest(f"more than {self._max_extension_bytes} bytes of chunk extensions")
-        self._left = int(line[1], 16)
-        if self._left:
+        self.remaining = int(line[1], 16)
+        if self.remaining:
             self._state = _DATA
             return line.end()
         self._state = _TRAILERS
@@ -299,4 +369,4 @@ class ChunkedReader:
         return end + 4
 
     def __repr__(self) -> str:
-        return f"<ChunkedReader {self._state.name}, {self._left} bytes left of a chunk>"
+        return f"<ChunkedReader {self._state.name}, {self.remaining} bytes left of a chunk>"

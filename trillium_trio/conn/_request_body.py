@@ -38,8 +38,11 @@ class RequestSource(Protocol):
     def trailers(self) -> Headers:
         """The trailer fields, once complete."""
 
-    async def receive(self) -> bytes:
+    async def receive(self, max_bytes: int) -> bytes:
         """Return the next piece of the decoded body, or ``b""`` at its end.
+
+        Raises:
+          ContentTooLarge: The whole body has, or is announced to have, more than ``max_bytes``.
 
         Cancellation:
           No byte is lost.
@@ -181,10 +184,8 @@ class RequestBody:
             raise ContentTooLarge(f"the body declares {length} bytes; the limit is {limit}")
 
     async def _receive(self, limit: int) -> bytes:
-        piece = await self._source.receive()
+        piece = await self._source.receive(limit)
         self._received += len(piece)
-        if self._received > limit:
-            raise ContentTooLarge(f"the body passed the limit of {limit} bytes")
         return piece
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ class _Empty:
     def trailers(self) -> Headers:
         return Headers()
 
-    async def receive(self) -> bytes:
+    async def receive(self, max_bytes: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
         return b""
 
@@ -102,10 +102,15 @@ class InboundBody:
         """The trailer fields, once complete."""
         return self._reader.trailers
 
-    async def receive(self) -> bytes:
+    async def receive(self, max_bytes: int | None = None) -> bytes:
         """Return the next piece of the decoded body, or ``b""`` at its end.
 
+        Args:
+          max_bytes: Refuse a body of more bytes, as soon as a chunk size announces them. Default:
+            no limit.
+
         Raises:
+          ContentTooLarge: The limit was passed. Answerable.
           RequestTimeout: No progress in time. Answerable.
           BadRequest: The framing is malformed. Answerable.
           ClientDisconnected: The peer ended or reset the connection first.
@@ -114,11 +119,18 @@ class InboundBody:
           No byte is lost.
         """
         reader = self._reader
+        # The chunk that is being read may be too large for this limit, and not for the last one.
+        self._check(max_bytes)
         while not reader.is_complete:
             piece = await self._step()
+            self._check(max_bytes)
             if piece:
                 return piece
         return b""
+
+    def _check(self, max_bytes: int | None) -> None:
+        if max_bytes is not None and self._received + self._reader.remaining > max_bytes:
+            raise ContentTooLarge(f"the body passed the limit of {max_bytes} bytes")
 
     def is_discardable(self) -> bool:
         """Whether reading on is worth keeping the connection."""
@@ -158,7 +170,7 @@ class InboundBody:
         return True
 
     async def _step(self) -> bytes:
-        wire = self._wire
+        wire, reader = self._wire, self._reader
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
@@ -169,19 +181,25 @@ class InboundBody:
             # A client that already sends its body does not wait (RFC 9110, 10.1.1).
             if not wire.buffer:
                 await wire.send(render_continue())
-        # What came with the head costs no wait, and no look at the clock.
-        data = await (wire.take() if wire.buffer else self._wait())
+        data = b""
+        if reader.is_paused:
+            await wire.give_way(0)
+        else:
+            # What came with the head costs no wait, and no look at the clock.
+            data = await (wire.take() if wire.buffer else self._wait())
         try:
-            piece, wire_rest = self._reader.feed(data)
+            piece, wire_rest = reader.feed(data)
         except HttpError as fault:
             self.is_broken = True
-            piece, wire_rest = self._reader.before_fault, b""
+            piece, wire_rest = reader.before_fault, b""
             if not piece:
                 raise
             # What came before it may have passed a limit, which then is the error, as it would have
             # been had the fault come in a later piece.
             self._fault = fault
         self._received += len(piece)
+        if reader.step_chunks:
+            wire.count_chunks(reader.step_chunks)
         if wire_rest:
             wire.buffer = wire_rest + wire.buffer
         return piece
