@@ -135,6 +135,8 @@ def responses() -> None:
 def bodies() -> None:
     """Print what 64 KiB of body cost, beside copying them."""
     tiny = b"1\r\nx\r\n" * 1000
+    mixed = b"1\r\nx\r\n2\r\nxy\r\n" * 500
+    medium = render_chunk(bytes(16)) * 1000
     chunk = render_chunk(PIECE)
     cut = memoryview(chunk)
     base = microseconds(lambda: bytes(cut))
@@ -144,7 +146,17 @@ def bodies() -> None:
     inside = ChunkedReader()
     inside.feed(b"ffffffffffff\r\n")
     row("64 KiB: inside a chunk", microseconds(lambda: inside.feed(PIECE)), base)
-    row("1000 chunks of a byte", microseconds(lambda: ChunkedReader().feed(tiny), 50), base)
+    row("1000 chunks of a byte", microseconds(lambda: in_steps(tiny), 50), base)
+    row("1000 chunks of 1 and 2 bytes", microseconds(lambda: in_steps(mixed), 50), base)
+    row("1000 chunks of 16 bytes", microseconds(lambda: in_steps(medium), 50), base)
+
+
+def in_steps(data: bytes) -> object:
+    reader = ChunkedReader()
+    pieces = [reader.feed(data)]
+    while reader.is_paused:
+        pieces.append(reader.feed(b""))
+    return pieces
 
 
 def row(label: str, cost: float, base: float) -> None:

@@ -90,7 +90,7 @@ class _Connection:
         request.is_whole = self._body.is_complete
         if not request.is_whole:
             reading.ending = "incomplete"
-            return False
+            return self._body.is_paused
         self._body = None
         reading.ending = "idle" if self._keep_alive else "closed"
         return self._keep_alive and bool(self._buffer)

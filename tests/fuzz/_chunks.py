@@ -18,15 +18,24 @@ def chunks(data: bytes) -> None:
     for line, trailer, count in ((4096, 8192, 100), (12, 40, 2)):
 
         def read(
-            pieces: Pieces, line: int = line, trailer: int = trailer, count: int = count
+            pieces: Pieces,
+            line: int = line,
+            trailer: int = trailer,
+            count: int = count,
+            step: int = 256,
         ) -> tuple[object, int]:
             reader = ChunkedReader(
-                max_line_bytes=line, max_trailer_bytes=trailer, max_trailers=count
+                max_line_bytes=line,
+                max_trailer_bytes=trailer,
+                max_trailers=count,
+                max_step_chunks=step,
             )
             # Two more: the trailers are kept with the line break in front of them.
             return _read(reader, pieces, most=max(line, trailer + 2))
 
-        check_splits(data, read)
+        outcome = check_splits(data, read)
+        for step in (1, 2):
+            assert read([data], step=step)[0] == outcome
     if data:  # none would tell h11 that the connection has ended
         check_h11_reads_alike(data)
 
@@ -38,6 +47,10 @@ def _read(reader: ChunkedReader, pieces: Pieces, *, most: int) -> tuple[object, 
         given += len(piece)
         try:
             decoded, behind = reader.feed(piece)
+            while reader.is_paused:
+                assert not behind
+                body += decoded
+                decoded, behind = reader.feed(b"")
         except HttpError as error:
             return (check_error(error), body + reader.before_fault), given
         assert len(reader._held) <= most

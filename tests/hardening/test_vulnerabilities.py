@@ -417,8 +417,17 @@ def calls_of(work: Callable[[], object]) -> int:
 
 
 def tiny_chunks(count: int) -> Callable[[], object]:
-    data = b"1\r\nx\r\n" * count + b"0\r\n\r\n"
-    return lambda: ChunkedReader().feed(data)
+    # The smallest that are read one by one: a run of smaller ones is two calls.
+    data = b"10\r\n0123456789abcdef\r\n" * count + b"0\r\n\r\n"
+
+    def work() -> None:
+        reader = ChunkedReader()
+        reader.feed(data)
+        while reader.is_paused:
+            reader.feed(b"")
+        assert reader.is_complete
+
+    return work
 
 
 def trailer_lines(count: int) -> Callable[[], object]:

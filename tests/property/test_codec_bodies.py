@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import h11
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,18 +17,23 @@ from trillium_trio.codec import (
     render_chunk,
     render_last_chunk,
 )
-from trillium_trio.exceptions import HttpError
+from trillium_trio.exceptions import BadRequest, HttpError
 from trillium_trio.http import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BODIES = damaged(chunked_bodies())
 PIECES = st.lists(st.binary(max_size=40), max_size=6)
 
 
-def outcome(pieces: list[bytes]) -> tuple[object, ...]:
+def outcome(pieces: list[bytes], most: int = 256) -> tuple[object, ...]:
     """Feed pieces; return what came of it, in a form that compares."""
-    reader = ChunkedReader(max_line_bytes=12, max_trailer_bytes=24, max_trailers=2)
+    reader = ChunkedReader(
+        max_line_bytes=12, max_trailer_bytes=24, max_trailers=2, max_step_chunks=most
+    )
     body = unused = b""
-    for piece in pieces:
+    for piece in in_steps(reader, pieces):
         try:
             decoded, behind = reader.feed(piece)
         except HttpError as error:
@@ -41,6 +48,53 @@ def test_any_split_of_chunks_reads_the_same(data: st.DataObject, body: bytes) ->
     whole = outcome([body])
     assert outcome(data.draw(cut(body))) == whole
     assert outcome([body[at : at + 1] for at in range(len(body))]) == whole
+
+
+def in_steps(reader: ChunkedReader, pieces: list[bytes]) -> Iterator[bytes]:
+    """Yield the pieces, and nothing for each further step that a piece takes."""
+    for piece in pieces:
+        yield piece
+        while reader.is_paused:
+            yield b""
+
+
+@given(st.data(), BODIES, st.integers(1, 3))
+def test_any_steps_of_chunks_read_the_same(data: st.DataObject, body: bytes, most: int) -> None:
+    whole = outcome([body])
+    assert outcome([body], most) == whole
+    assert outcome(data.draw(cut(body)), most) == whole
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"%x", b"%016x"]), st.integers(1, 40), st.integers(0, 4000) | st.just(0)
+        ),
+        max_size=12,
+    )
+)
+def test_cn_16_what_go_refuses_for_its_overhead_we_refuse(
+    chunks: list[tuple[bytes, int, int]],
+) -> None:
+    data = b""
+    excess = 0
+    is_refused = False
+    for form, size, extension in chunks:
+        line = form % size + (b";" + b"a" * extension if extension else b"") + b"\r\n"
+        data += line + bytes(size) + b"\r\n"
+        # net/http/internal/chunked.go
+        excess = max(0, excess + len(line) - 16 - 2 * size)
+        is_refused = is_refused or excess > 16 * 1024
+    refusal = outcome_of_defaults(data)
+    assert not is_refused or refusal is BadRequest
+
+
+def outcome_of_defaults(data: bytes) -> type[HttpError] | None:
+    try:
+        ChunkedReader().feed(data)
+    except HttpError as error:
+        return type(error)
+    return None
 
 
 @given(BODIES)

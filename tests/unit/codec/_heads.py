@@ -40,11 +40,21 @@ def feed(reader: ChunkedReader | LengthReader, pieces: Iterable[bytes]) -> tuple
     """Feed pieces one after another; return the whole body and everything behind it."""
     body = unused = b""
     for piece in pieces:
-        decoded, behind = reader.feed(piece)
+        decoded, behind = drain(reader, piece)
         assert not behind or reader.is_complete
         body += decoded
         unused += behind
     return body, unused
+
+
+def drain(reader: ChunkedReader | LengthReader, piece: bytes) -> tuple[bytes, bytes]:
+    """Feed one piece, in as many steps as the reader takes."""
+    body, behind = reader.feed(piece)
+    while reader.is_paused:
+        assert not behind
+        decoded, behind = reader.feed(b"")
+        body += decoded
+    return body, behind
 
 
 def one_by_one(data: bytes) -> Iterable[bytes]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.codec._heads import feed, one_by_one
-from trillium_trio.codec import ChunkedReader, LengthReader
+from tests.unit.codec._heads import drain, feed, one_by_one
+from trillium_trio.codec import LAST_CHUNK, ChunkedReader, LengthReader, render_chunk
 from trillium_trio.exceptions import BadRequest, HeaderFieldsTooLarge, HttpError
 
 
@@ -184,6 +184,50 @@ def test_the_number_of_trailers_is_limited() -> None:
     for pieces in ([b"0\r\nA:\r\nB:\r\nC:\r\n"], one_by_one(b"0\r\nA:\r\nB:\r\nC:\r\n")):
         with pytest.raises(HeaderFieldsTooLarge, match="fields"):
             feed(ChunkedReader(max_trailers=2), pieces)
+
+
+# In a run of small chunks, among others, and alone.
+ODDLY_SIZED = [b"x", b"y" * 15, b"z" * 16, b"a", b"b", b"c" * 300, b"d" * 2, b"\r\n"]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 256])
+def test_cn_23_a_step_reads_so_many_chunks(most: int) -> None:
+    chunks = ODDLY_SIZED * 100
+    data = b"".join(map(render_chunk, chunks)) + LAST_CHUNK + b"behind"
+    reader = ChunkedReader(max_step_chunks=most)
+    begun = 0
+    piece = data
+    while True:
+        body, behind = reader.feed(piece)
+        assert reader.step_chunks <= most
+        assert body == b"".join(chunks[begun : begun + reader.step_chunks])
+        begun += reader.step_chunks
+        if not reader.is_paused:
+            break
+        assert reader.step_chunks == most
+        assert (behind, reader.is_complete) == (b"", False)
+        piece = b""
+    assert begun == len(chunks) + 1
+    assert (behind, reader.is_complete) == (b"behind", True)
+
+
+def test_cn_23_a_paused_reader_takes_more() -> None:
+    reader = ChunkedReader(max_step_chunks=1)
+    assert reader.feed(b"1\r\nx\r\n1\r\ny\r\n1") == (b"x", b"")
+    assert reader.is_paused
+    assert reader.feed(b"\r\nz\r\n0\r\n\r") == (b"y", b"")
+    assert drain(reader, b"") == (b"z", b"")
+    assert drain(reader, b"\nbehind") == (b"", b"behind")
+    assert reader.is_complete
+
+
+def test_cn_23_a_fault_is_found_in_the_step_in_which_it_stands() -> None:
+    reader = ChunkedReader(max_step_chunks=2)
+    assert reader.feed(b"1\r\nx\r\n1\r\ny\r\n1\r\nz\r\n?\r\n") == (b"xy", b"")
+    with pytest.raises(BadRequest):
+        reader.feed(b"")
+    assert reader.before_fault == b"z"
+    assert not reader.is_paused
 
 
 def test_a_chunk_beyond_memory_is_just_read() -> None:
