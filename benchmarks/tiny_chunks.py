@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-import trillium_trio as tt
-
 from benchmarks.endurance.honest import Diary, Figures, connect, keep_asking
 from benchmarks.process import ROOT, ServerProcess, free_port, on_core, unwind_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import trillium_trio as tt
 
 __all__ = ["Case", "lines", "measure", "promises"]
 
@@ -108,9 +108,8 @@ def attack(port: int) -> int:
                 assert answer.startswith(b"HTTP/1.1 200 "), answer
 
     # Threads: they wait in the kernel nearly all the time, and this process does nothing else.
-    threads = [threading.Thread(target=send, args=(each,), daemon=True) for each in range(ATTACKERS)]
-    for thread in threads:
-        thread.start()
+    for index in range(ATTACKERS):
+        threading.Thread(target=send, args=(index,), daemon=True).start()
     stop.wait(ATTACK_SECONDS)
     return sum(sent)
 

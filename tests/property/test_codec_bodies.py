@@ -68,7 +68,9 @@ def test_any_steps_of_chunks_read_the_same(data: st.DataObject, body: bytes, mos
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([b"%x", b"%016x"]), st.integers(1, 40), st.integers(0, 4000) | st.just(0)
+            st.sampled_from([b"%x", b"%016x"]),
+            st.integers(1, 40),
+            st.integers(0, 4000) | st.just(0),
         ),
         max_size=12,
     )

@@ -277,6 +277,67 @@ async def test_cn_16_a_handler_may_read_more_than_the_setting(
         assert outcome.bodies == [b"x" * 9, b""]
 
 
+@each_delivery
+@pytest.mark.parametrize(
+    ("announced", "reader"),
+    [
+        pytest.param(b"6\r\n", read, id="read"),
+        pytest.param(b"6\r\n", iterate, id="iterated"),
+        pytest.param(b"5\r\n", read_four, id="with-a-limit-of-its-own"),
+        pytest.param(b"3\r\nabc\r\n3\r\n", read, id="the-second"),
+        pytest.param(b"3\r\nabc\r\n3\r\nd", read, id="begun"),
+        pytest.param(b"1\r\na\r\n" * 5 + b"1\r\n", read, id="one-byte-too-many"),
+        pytest.param(b"ffffffffffffffff\r\n", read, id="more-than-there-is"),
+    ],
+)
+async def test_cn_16_a_chunk_that_is_too_long_is_refused_when_it_is_announced(
+    announced: bytes, reader: Reader, pieces: int | None, autojump_clock: object
+) -> None:
+    statuses = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(await reader(conn.request_body))
+
+    message = in_chunks(announced)
+    step = len(cut(message, pieces)[0])
+    async with limited(handler, {"max_body_bytes": 5}, lambda: dribbling_pair(step)) as app:
+        client = app.connect()
+        # Of the chunk itself nothing ever comes.
+        await client.send(message)
+        response = await client.response()
+        statuses.append(response.status)
+        assert response.closes
+        assert trio.current_time() == 0
+    assert statuses == [413]
+
+
+async def test_cn_16_what_is_announced_counts_for_the_read_that_is_under_way(
+    autojump_clock: object,
+) -> None:
+    seen: list[object] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        body = conn.request_body
+        async for piece in body:
+            seen.append(piece)
+            break
+        try:
+            await body.read(4)
+        except tt.ContentTooLarge:
+            seen.append("more than 4")
+        seen.append(await body.read(9))
+        return conn.ok("")
+
+    async with limited(handler, {"max_body_bytes": 9}) as app:
+        client = app.connect()
+        await client.send(in_chunks(b"9\r\nabc"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == [b"abc", "more than 4"]
+        await client.send(b"defghi\r\n0\r\n\r\n")
+        assert (await client.response()).status == 200
+    assert seen == [b"abc", "more than 4", b"defghi"]
+
+
 @pytest.mark.parametrize(("digits", "status"), [(17, 413), (18, 413), (19, 400)])
 @each_delivery
 async def test_cn_16_a_length_has_so_many_digits(

@@ -269,39 +269,14 @@ class ChunkedReader:
     def _read(self, data: bytes, at: int, pieces: list[bytes]) -> int:
         """Read data from an index on; return the index of what is to be held or stands behind."""
         self.step_chunks = 0
-        size = len(data)
-        while at < size and self._state is not _COMPLETE:
-            end: int | None
+        while at < len(data) and self._state is not _COMPLETE:
             if self._state is _SIZE:
-                left = self._max_step_chunks - self.step_chunks
-                if left <= 0:
+                if self.step_chunks >= self._max_step_chunks:
                     self.is_paused = True
                     break
-                # So many bytes hold at most so many chunks.
-                run = _SMALL_RUN.match(data, at, at + left * _MIN_CHUNK_BYTES)
-                if run is not None:
-                    chunks = _SMALL.findall(data, at, run.end())
-                    pieces += [chunk[3:-2] for chunk in chunks]
-                    self.step_chunks += len(chunks)
-                    at = run.end()
-                    continue
-                end = self._read_size(data, at)
-                if end is not None:
-                    self.step_chunks += 1
-                    stop = end + self.remaining
-                    if self.remaining and data.startswith(b"\r\n", stop):
-                        # It is all there.
-                        pieces.append(data[end:stop])
-                        self.remaining = 0
-                        self._state = _SIZE
-                        end = stop + 2
+                end = self._read_chunks(data, at, pieces)
             elif self._state is _DATA:
-                piece = data[at : at + self.remaining]
-                pieces.append(piece)
-                end = at + len(piece)
-                self.remaining -= len(piece)
-                if self.remaining == 0:
-                    self._state = _DATA_END
+                end = self._read_data(data, at, pieces)
             elif self._state is _DATA_END:
                 end = self._read_data_end(data, at)
             else:
@@ -313,6 +288,36 @@ class ChunkedReader:
 
     # Each of these reads one element at an index and returns where it ends, or None if that has
     # not come yet.
+
+    def _read_chunks(self, data: bytes, at: int, pieces: list[bytes]) -> int | None:
+        """Read a run of small chunks, or another chunk if it is all there, or else its size."""
+        left = self._max_step_chunks - self.step_chunks
+        # So many bytes hold at most so many chunks.
+        run = _SMALL_RUN.match(data, at, at + left * _MIN_CHUNK_BYTES)
+        if run is not None:
+            chunks = _SMALL.findall(data, at, run.end())
+            self.step_chunks += len(chunks)
+            pieces += [chunk[3:-2] for chunk in chunks]
+            return run.end()
+        end = self._read_size(data, at)
+        if end is None:
+            return None
+        self.step_chunks += 1
+        stop = end + self.remaining
+        if self.remaining and data.startswith(b"\r\n", stop):
+            pieces.append(data[end:stop])
+            self.remaining = 0
+            self._state = _SIZE
+            return stop + 2
+        return end
+
+    def _read_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        piece = data[at : at + self.remaining]
+        pieces.append(piece)
+        self.remaining -= len(piece)
+        if self.remaining == 0:
+            self._state = _DATA_END
+        return at + len(piece)
 
     def _read_size(self, data: bytes, at: int) -> int | None:
         line = _SIZE_LINE.match(data, at, at + self._max_line_bytes)
