@@ -1,15 +1,22 @@
-"""What several layers share: checks of settings, and a log that harms nobody."""
+"""What several layers share: checks of settings, bytes of buffers, a log that harms nobody."""
 
 from __future__ import annotations
 
 import logging
 import traceback
 from math import inf
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from .exceptions import ConfigError
 
-__all__ = ["SafeLogger", "check_count", "check_number", "printable"]
+if TYPE_CHECKING:
+    from array import array
+    from mmap import mmap
+
+    # collections.abc.Buffer, which says all that there are, comes with Python 3.12.
+    Buffer: TypeAlias = bytes | bytearray | memoryview | array[Any] | mmap
+
+__all__ = ["SafeLogger", "as_bytes", "byte_view", "check_count", "check_number", "printable"]
 
 
 @final
@@ -41,6 +48,34 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def byte_view(buffer: Buffer) -> memoryview:
+    """Return a view of the bytes of a buffer, in which each item is one byte.
+
+    It is a copy where the buffer has wider items, several dimensions or gaps.
+
+    Raises:
+      TypeError: It is no buffer.
+    """
+    view = memoryview(buffer)
+    if view.itemsize == 1 and view.ndim == 1 and view.c_contiguous:
+        return view
+    return memoryview(view.tobytes())
+
+
+def as_bytes(buffer: Buffer) -> bytes | memoryview:
+    """Return the bytes that a buffer holds now; the result never changes.
+
+    Only what is made of a `bytes` object cannot change, and is not copied.
+
+    Raises:
+      TypeError: It is no buffer.
+    """
+    if type(buffer) is bytes:
+        return buffer
+    view = byte_view(buffer)
+    return view if type(view.obj) is bytes else view.tobytes()
 
 
 def check_number(name: str, value: object, *, least: float) -> None:

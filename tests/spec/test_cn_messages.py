@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from array import array
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import lockstep_stream_pair
 
 import trillium_trio as tt
 from tests.wire import chunked, request, serving, settled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from trillium_trio.conn import HandlerLike
 
@@ -235,7 +237,127 @@ async def test_cn_20_connection_close_of_the_handler_or_the_client_ends_it(
             assert await client.ends()
 
 
+class Source:
+    """A stream that gives whatever it was made of. Any: also what no stream may give."""
+
+    def __init__(self, pieces: list[Any]) -> None:
+        self._pieces = [*pieces, b""]
+
+    async def receive_some(self, max_bytes: int | None = None) -> Any:
+        await trio.lowlevel.checkpoint()
+        return self._pieces.pop(0)
+
+
+async def generate(pieces: list[Any]) -> AsyncIterator[Any]:
+    for piece in pieces:
+        yield piece
+
+
+WIDE = array("I", [1, 2, 3])
+BUFFERS: list[Any] = [
+    memoryview(WIDE),
+    b"-",
+    bytearray(b"bytes"),
+    memoryview(WIDE)[::2],
+    memoryview(bytes(24)).cast("H", (3, 4)),
+    WIDE,
+    memoryview(b"abcd")[1:3],
+    memoryview(b"abcd")[::-1],
+    memoryview(bytearray(b"mutable")).toreadonly(),
+]
+SENT = b"".join(memoryview(each).tobytes() for each in BUFFERS)
+
+
+@pytest.mark.parametrize("source", [generate, Source])
+@pytest.mark.parametrize(
+    ("version", "length"),
+    [
+        pytest.param("1.1", None, id="in-chunks"),
+        pytest.param("1.1", len(SENT), id="with-a-length"),
+        pytest.param("1.0", None, id="until-the-end"),
+    ],
+)
+async def test_cn_20_pieces_are_counted_in_bytes(
+    source: Callable[[list[Any]], Any], version: str, length: int | None, autojump_clock: object
+) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.streaming(source(BUFFERS), length))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request(version=version))
+        response = await client.response()
+        assert (response.body, response.is_whole) == (SENT, True)
+        if version == "1.1":
+            assert (await client.get()).body == SENT
+
+
+@pytest.mark.parametrize(
+    "view", [bytearray, memoryview, lambda buffer: memoryview(buffer).toreadonly()]
+)
+@pytest.mark.parametrize("length", [None, 100_000])
+async def test_cn_20_a_piece_is_sent_as_it_was_given(
+    view: Callable[[bytearray], Any], length: int | None, autojump_clock: object
+) -> None:
+    buffer = bytearray(b"x" * 100_000)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        given = buffer if view is bytearray else view(buffer)
+        return conn.ok(tt.Body.streaming(generate([given]), length))
+
+    async with serving(handler, pair=lockstep_stream_pair) as app:
+        client = app.connect()
+        await client.send(request())
+        received = await client.receive()
+        assert received.endswith(b"\r\n\r\n")
+        await settled()  # in the middle of the piece
+        buffer[:] = b"y" * 100_000
+        client.leftover = received
+        response = await client.response()
+        assert (response.body, response.is_whole) == (b"x" * 100_000, True)
+
+
+@pytest.mark.parametrize("piece", ["text", None, 5, [1]], ids=repr)
+@pytest.mark.parametrize("source", [generate, Source])
+@pytest.mark.parametrize("length", [None, 100])
+async def test_cn_20_a_piece_that_is_not_bytes_breaks_the_response_off(
+    piece: object,
+    source: Callable[[list[Any]], Any],
+    length: int | None,
+    autojump_clock: object,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.streaming(source([b"hello", piece, b"never"]), length))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request(), request())
+        received = await client.rest()
+        _, _, body = received.partition(b"\r\n\r\n")
+        assert body == (b"hello" if length else b"5\r\nhello\r\n")
+    [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    message = record.getMessage()
+    assert (
+        f"TypeError: <Body stream {'async_generator' if source is generate else 'Source'}"
+        in message
+    )
+    assert message.endswith(f"gave a piece of type {type(piece).__name__}, not bytes")
+
+
 # CN-21
+
+
+async def test_cn_21_a_declared_length_is_one_of_bytes(autojump_clock: object) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        # As many items as declared, and four times the bytes.
+        return conn.ok(tt.Body.streaming(generate([memoryview(WIDE)]), length=len(WIDE)))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request(), request())
+        _, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        assert body == b""
 
 
 @pytest.mark.parametrize("given", [b"hell", b"hello!"])

@@ -163,9 +163,13 @@ def chunk_prefix(size: int) -> bytes:
     return b"%x\r\n" % size
 
 
-def render_chunk(data: bytes) -> bytes:
-    """Return ``data`` as one chunk. No data gives no chunk: an empty one would end the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+def render_chunk(data: bytes | memoryview) -> bytes:
+    """Return ``data`` as one chunk. No data gives no chunk: an empty one would end the body.
+
+    Args:
+      data: Of a view, each item is one byte.
+    """
+    return b"".join((b"%x\r\n" % len(data), data, CHUNK_END)) if data else b""
 
 
 def render_last_chunk(trailers: Headers | None = None) -> bytes:

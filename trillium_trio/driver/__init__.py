@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from ._errors import find_exit, split_cancelled
 from ._http1 import Http1Connection
-from ._outbound import open_body
+from ._outbound import as_piece, open_body
 from ._service import Service
 from ._watchdog import Timed, Watchdog
 
@@ -31,6 +31,7 @@ __all__ = [
     "Service",
     "Timed",
     "Watchdog",
+    "as_piece",
     "find_exit",
     "open_body",
     "split_cancelled",

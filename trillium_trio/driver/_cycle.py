@@ -21,7 +21,7 @@ from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Body, Status, reason_phrase
 from ._errors import BodyLengthError, judge
 from ._inbound import EMPTY, InboundBody
-from ._outbound import OpenFile, close_body, open_body
+from ._outbound import OpenFile, as_piece, close_body, open_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -257,7 +257,7 @@ class Cycle:
             self._cuts_by_reset = framing is BodyFraming.CLOSE
             await connection.wire.send(payload)
             if framing is not BodyFraming.NONE:
-                await self._stream(pieces, framing, length)
+                await self._stream(whole, pieces, framing, length)
             self._cuts_by_reset = False
         return not close
 
@@ -300,7 +300,11 @@ class Cycle:
         return payload, framing, close
 
     async def _stream(
-        self, pieces: AsyncIterable[bytes], framing: BodyFraming, length: int | None
+        self,
+        body: Body,
+        pieces: AsyncIterable[bytes | bytearray | memoryview],
+        framing: BodyFraming,
+        length: int | None,
     ) -> None:
         wire = self._connection.wire
         send = wire.send
@@ -316,7 +320,8 @@ class Cycle:
                 return
             # It has become shorter, or can only be read: reading on tells which.
             pieces.file.seek(sent)
-        async for piece in pieces:
+        async for given in pieces:
+            piece = given if type(given) is bytes else as_piece(body, given)
             sent += len(piece)
             if framing is BodyFraming.CHUNKED:
                 if piece:  # an empty chunk would end the body

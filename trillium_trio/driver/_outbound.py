@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, final
 import trio
 from anyio.to_thread import run_sync
 
+from .._util import as_bytes
 from ..http import Body, ReceivesSome
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..http import BodyLike
 
-__all__ = ["OpenFile", "close_body", "open_body"]
+__all__ = ["OpenFile", "as_piece", "close_body", "open_body"]
 
 # A hop to a worker thread costs about 100 us: a piece must be worth it.
 _FILE_PIECE_BYTES = 256 * 1024
@@ -60,11 +61,13 @@ class OpenFile:
 
 
 @asynccontextmanager
-async def open_body(body: Body) -> AsyncIterator[tuple[int | None, AsyncIterable[bytes]]]:
+async def open_body(
+    body: Body,
+) -> AsyncIterator[tuple[int | None, AsyncIterable[bytes | bytearray | memoryview]]]:
     """Open a body that is not in memory; close its source on leaving, read or not.
 
     Returns:
-      Its length in bytes, if known, and its pieces.
+      Its length in bytes, if known, and its pieces as the source gives them: see `as_piece`.
 
     Raises:
       OSError: The file cannot be opened.
@@ -86,7 +89,7 @@ async def open_body(body: Body) -> AsyncIterator[tuple[int | None, AsyncIterable
     else:
         try:
             if isinstance(source, ReceivesSome):
-                async with aclosing(_read_stream(source)) as pieces:
+                async with aclosing(_read_stream(body, source)) as pieces:
                     yield body.length, pieces
             else:
                 # An iterable may make a generator, which then is nobody else's to close.
@@ -97,6 +100,20 @@ async def open_body(body: Body) -> AsyncIterator[tuple[int | None, AsyncIterable
                     await _close(iterator)
         finally:
             await _close(source)
+
+
+def as_piece(body: Body, given: bytes | bytearray | memoryview) -> bytes | memoryview:
+    """Return a piece that the source of a body gave, as bytes that do not change.
+
+    Raises:
+      TypeError: It is no buffer; the message names its type and the body.
+    """
+    try:
+        return as_bytes(given)
+    except TypeError:
+        raise TypeError(
+            f"{body!r} gave a piece of type {type(given).__name__}, not bytes"
+        ) from None
 
 
 async def close_body(body: BodyLike) -> None:
@@ -115,6 +132,8 @@ async def _close(source: object) -> None:
         await close()
 
 
-async def _read_stream(stream: ReceivesSome) -> AsyncGenerator[bytes, None]:
-    while piece := await stream.receive_some():
-        yield bytes(piece)
+async def _read_stream(
+    body: Body, stream: ReceivesSome
+) -> AsyncGenerator[bytes | memoryview, None]:
+    while piece := as_piece(body, await stream.receive_some()):
+        yield piece

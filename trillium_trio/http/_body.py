@@ -6,17 +6,21 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, final, runtime_checkable
 
+from .._util import as_bytes
+
 if TYPE_CHECKING:
     import os
 
 __all__ = ["Body", "BodyLike", "BodySource", "ReceivesSome"]
+
+Piece: TypeAlias = bytes | bytearray | memoryview
 
 
 @runtime_checkable
 class ReceivesSome(Protocol):
     """A byte stream to read from, such as `trio.abc.ReceiveStream`."""
 
-    async def receive_some(self, max_bytes: int | None = None, /) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int | None = None, /) -> Piece:
         """Return the next bytes; empty at the end.
 
         Cancellation:
@@ -25,7 +29,7 @@ class ReceivesSome(Protocol):
         ...
 
 
-BodySource: TypeAlias = AsyncIterable[bytes] | ReceivesSome | Path
+BodySource: TypeAlias = AsyncIterable[Piece] | ReceivesSome | Path
 """Where a body that is not in memory comes from."""
 
 
@@ -38,7 +42,11 @@ class Body:
     came to reading it.
 
     Args:
-      data: The whole body. A `str` is sent as UTF-8.
+      data: The whole body. A `str` is sent as UTF-8; of a buffer the bytes, as they are now,
+        whatever the size of its items.
+
+    Raises:
+      TypeError: It is none of these; the message names its type.
 
     Attributes:
       data: The whole body, or None if it has to be read from the source.
@@ -58,24 +66,31 @@ class Body:
     source: BodySource | None
     is_text: bool
 
-    def __init__(self, data: bytes | str = b"") -> None:
+    def __init__(self, data: bytes | bytearray | memoryview | str = b"") -> None:
         if isinstance(data, str):
             self.data = data.encode()
             self.is_text = True
         else:
-            self.data = data
+            try:
+                # Only if it is no bytes object is this a copy.
+                self.data = bytes(as_bytes(data))
+            except TypeError:
+                kind = type(data).__name__
+                raise TypeError(f"a body in memory is bytes or str, not {kind}") from None
             self.is_text = False
         self.length = len(self.data)
         self.source = None
 
     @classmethod
     def streaming(
-        cls, source: AsyncIterable[bytes] | ReceivesSome, length: int | None = None
+        cls, source: AsyncIterable[Piece] | ReceivesSome, length: int | None = None
     ) -> Body:
         """Return a body that is read while it is sent.
 
         Args:
-          source: Read until it ends. Empty pieces are skipped.
+          source: Read until it ends. Its pieces are bytes, or other buffers of bytes, of which the
+            bytes are sent that they hold when they are given. Empty pieces are skipped. A piece of
+            any other type breaks the response off.
           length: Bytes that the source will give, if known. A source that gives fewer or more
             breaks the response off, so that the client can see it.
         """
@@ -95,14 +110,12 @@ class Body:
         Raises:
           TypeError: The value is nothing that can be sent; the message names its type.
         """
-        if isinstance(value, (bytes, str)):
+        if isinstance(value, (bytes, str, bytearray, memoryview)):
             return cls(value)
         if value is None:
             return cls.empty
         if isinstance(value, Body):
             return value
-        if isinstance(value, (bytearray, memoryview)):
-            return cls(bytes(value))
         if isinstance(value, (ReceivesSome, AsyncIterable)):
             return cls._of_source(value, None)
         raise TypeError(
@@ -133,7 +146,5 @@ class Body:
 
 Body.empty = Body()
 
-BodyLike: TypeAlias = (
-    bytes | bytearray | memoryview | str | AsyncIterable[bytes] | ReceivesSome | Body | None
-)
+BodyLike: TypeAlias = Piece | str | AsyncIterable[Piece] | ReceivesSome | Body | None
 """What `Body.of` takes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 import h11
 import trio
 
-from ..driver import open_body
+from ..driver import as_piece, open_body
 from ..http import Body, Headers
 from ._request import client_connection
 from ._response import TestResponse
@@ -140,9 +140,11 @@ class Exchanger:
         return response
 
     async def _send_pieces(self, http: h11.Connection, body: AsyncIterable[bytes]) -> None:
-        async with open_body(Body.of(body)) as (_, pieces):
+        whole = Body.of(body)
+        async with open_body(whole) as (_, pieces):
             async for piece in pieces:
-                await self._send(http.send(h11.Data(data=piece)) or b"")
+                data = bytes(as_piece(whole, piece))
+                await self._send(http.send(h11.Data(data=data)) or b"")
         await self._send(http.send(h11.EndOfMessage()) or b"")
 
     async def _send(self, data: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
+from .._util import byte_view
 from ..exceptions import ClientDisconnected
 from ._tcp import RESET_ON_CLOSE
 from ._transport import Transport, Woken, has_hung_up, is_gone
@@ -55,10 +56,11 @@ class WrappedTransport(Transport):
         return 0
 
     async def send_some(self, data: bytes | bytearray | memoryview) -> int:
-        if len(data) > _MAX_SEND_BYTES:
-            data = memoryview(data)[:_MAX_SEND_BYTES]
+        if len(data) > _MAX_SEND_BYTES or type(data) is memoryview:
+            data = byte_view(data)[:_MAX_SEND_BYTES]
+        size = len(data)
         await self._wait(self._stream.send_all, data)
-        return len(data)
+        return size
 
     async def send_eof(self) -> None:
         if isinstance(self._stream, trio.abc.HalfCloseableStream):

@@ -7,6 +7,7 @@ import select
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, final
 
+from .._util import byte_view
 from ._listener import host_and_port
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ class Transport(ABC):
 
     @abstractmethod
     def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
-        """Hand over what fits without waiting; returns how many bytes were taken, perhaps 0."""
+        """Hand over what fits without waiting; returns how many bytes were taken, perhaps 0.
+
+        Bytes are what is counted, also of a view of wider items.
+        """
 
     @abstractmethod
     async def send_some(self, data: bytes | bytearray | memoryview) -> int:
@@ -183,7 +187,7 @@ class Transport(ABC):
         Cancellation:
           A part may have been sent, so the only thing left to do is to close.
         """
-        view = memoryview(data)
+        view = byte_view(data)
         while view:
             view = view[await self.send_some(view) :]
 

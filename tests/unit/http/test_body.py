@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import pytest
 from trillium_trio.http import Body, ReceivesSome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -38,6 +39,43 @@ def test_values_in_memory(value: Any, data: bytes, is_text: bool) -> None:
     assert body.length == len(data)
     assert body.source is None
     assert body.is_text is is_text
+
+
+WIDE = array("I", [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(memoryview(WIDE), id="wide"),
+        pytest.param(memoryview(WIDE)[::2], id="with-gaps"),
+        pytest.param(memoryview(bytes(24)).cast("I", (2, 3)), id="of-two-dimensions"),
+        pytest.param(memoryview(b"abc")[::-1], id="backwards"),
+        pytest.param(memoryview(b""), id="empty"),
+    ],
+)
+@pytest.mark.parametrize("make", [Body, Body.of])
+def test_cn_21_a_view_is_as_long_as_its_bytes(
+    value: memoryview, make: Callable[[Any], Body]
+) -> None:
+    body = make(value)
+    assert body.data == value.tobytes()
+    assert type(body.data) is bytes
+    assert body.length == value.nbytes
+
+
+@pytest.mark.parametrize("make", [Body, Body.of])
+def test_cn_20_a_body_in_memory_does_not_change(make: Callable[[Any], Body]) -> None:
+    buffer = bytearray(b"abc")
+    bodies = [make(buffer), make(memoryview(buffer))]
+    buffer[:] = b"xyz"
+    assert [body.data for body in bodies] == [b"abc", b"abc"]
+
+
+@pytest.mark.parametrize("value", [1, ["x"], 2.5])
+def test_cn_20_a_body_is_made_of_bytes_or_text(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"not {type(value).__name__}"):
+        Body(value)
 
 
 def test_a_body_stays_itself() -> None:

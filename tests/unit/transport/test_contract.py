@@ -6,6 +6,7 @@ What only sockets can do is in test_tcp.py, what a wrapped stream may do to us i
 from __future__ import annotations
 
 import socket
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -72,6 +73,34 @@ async def test_receives_what_is_there_and_then_the_end(pair: Pair) -> None:
     assert await pair.transport.receive_some() == b"llo"
     await pair.peer.aclose()
     assert await pair.transport.receive_some() == b""
+
+
+WIDE = array("I", range(50_000))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(memoryview(WIDE), id="wide"),
+        pytest.param(memoryview(WIDE)[::2], id="with-gaps"),
+        pytest.param(memoryview(bytes(80_000)).cast("H", (200, 200)), id="of-two-dimensions"),
+        pytest.param(bytearray(100_000), id="mutable"),
+    ],
+)
+async def test_cn_20_views_are_sent_byte_by_byte(
+    pair: Pair, data: bytearray | memoryview, nursery: trio.Nursery
+) -> None:
+    expected = memoryview(data).tobytes()
+    nursery.start_soon(pair.transport.send_all, data)
+    received = b""
+    while len(received) < len(expected):
+        received += await pair.peer.receive_some(100_000)
+    assert received == expected
+
+
+async def test_cn_20_send_some_counts_bytes(pair: Pair) -> None:
+    assert await pair.transport.send_some(memoryview(WIDE)[:3]) == 3 * WIDE.itemsize
+    assert await pair.transport.send_some(memoryview(WIDE)) >= 4_096
 
 
 async def test_receive_waits(pair: Pair, nursery: trio.Nursery) -> None:
