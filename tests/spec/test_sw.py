@@ -21,8 +21,8 @@ import pytest
 import trio
 
 from trillium_trio.swansong import ShutdownState, Swansong, hold
+from trillium_trio.swansong._node import Goal, Waiter
 from trillium_trio.swansong._swansong import node_of
-from trillium_trio.swansong._tree import Goal, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

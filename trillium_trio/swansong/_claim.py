@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from ._tree import wake_due
+from ._node import wake_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Thread
     from types import CodeType
 
-    from ._tree import Node
+    from ._node import Node
 
 __all__ = ["Claim", "logger", "release_hold", "take_hold"]
 
@@ -25,7 +25,9 @@ logger: Final = logging.getLogger("trillium_trio.swansong")
 
 @final
 class Claim:
-    """One guard or hold, as the tree knows it. It does not keep the user's object alive.
+    """One guard or hold: what a node keeps as `Outstanding`.
+
+    It does not keep the user's object alive.
 
     Attributes:
       node: Where it counts, and at every node above.

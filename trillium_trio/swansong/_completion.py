@@ -15,14 +15,15 @@ import trio
 
 from trillium_trio.exceptions import MisuseError
 
+from ._node import Goal, Waiter
 from ._report import DrainReport
 from ._stacks import holders_here
-from ._tree import Goal, Waiter, run_soon
+from ._tree import run_soon
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ._tree import Node
+    from ._node import Node
 
 __all__ = ["NoGuards", "ShutdownCompletion", "ShutdownState", "ShuttingDown"]
 

@@ -16,13 +16,14 @@ import trio
 from trillium_trio.exceptions import ShuttingDownError
 
 from ._guard import Wrapper, close_async_generator
-from ._tree import Goal, Waiter, run_soon
+from ._node import Goal, Waiter
+from ._tree import run_soon
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-    from ._tree import Node
+    from ._node import Node
 
 __all__ = [
     "InterruptScope",

@@ -11,7 +11,7 @@ from ._stacks import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._claim import Claim
+    from ._node import Outstanding
 
 __all__ = ["observe"]
 
@@ -20,9 +20,9 @@ __all__ = ["observe"]
 _STACKS_PER_SITE = 10
 
 
-def observe(claims: Iterable[Claim], *, stacks: bool) -> GuardReport:
+def observe(claims: Iterable[Outstanding], *, stacks: bool) -> GuardReport:
     """Return a report of these claims."""
-    by_site: dict[str, list[Claim]] = {}
+    by_site: dict[str, list[Outstanding]] = {}
     for claim in sorted(claims, key=lambda claim: claim.taken_at):
         by_site.setdefault(claim.site, []).append(claim)
     snapshot = Snapshot() if stacks and by_site else None
@@ -31,7 +31,9 @@ def observe(claims: Iterable[Claim], *, stacks: bool) -> GuardReport:
     return GuardReport(entries=tuple(_entry(*group, now, snapshot) for group in by_site.items()))
 
 
-def _entry(site: str, claims: list[Claim], now: float, snapshot: Snapshot | None) -> GuardEntry:
+def _entry(
+    site: str, claims: list[Outstanding], now: float, snapshot: Snapshot | None
+) -> GuardEntry:
     shown: list[str] = []
     where = None
     if snapshot is not None:

@@ -16,35 +16,14 @@ import trio
 
 from trillium_trio.exceptions import MisuseError
 
-from ._tree import SWEEP_AT, run_soon
+from ._node import SWEEP_AT, Limit
+from ._tree import run_soon
 
 if TYPE_CHECKING:
+    from ._node import Attached, Node
     from ._report import GuardEntry
-    from ._tree import Node
 
-__all__ = ["Attachment", "Cut", "Limit", "cancel", "cut", "limit", "new_scope"]
-
-
-@final
-class Limit:
-    """When a drain must be over, by every clock that matters.
-
-    Attributes:
-      until: By `time.monotonic`, for trio runs that are not known yet.
-      by_run: By the clock of each known run. Virtual clocks do not go at the pace of real ones.
-    """
-
-    __slots__ = ("by_run", "until")
-
-    def __init__(self) -> None:
-        self.until = math.inf
-        self.by_run: dict[trio.lowlevel.TrioToken, float] = {}
-
-    def here(self, token: trio.lowlevel.TrioToken) -> float:
-        """Return the deadline by the clock of the current run, whose token it is."""
-        if (known := self.by_run.get(token)) is not None:
-            return known
-        return trio.current_time() + self.until - time.monotonic()
+__all__ = ["Cut", "cancel", "cut", "limit", "new_scope"]
 
 
 @final
@@ -182,7 +161,7 @@ class _LimitOrder:
     token: trio.lowlevel.TrioToken | None
     deadline: float | None
 
-    def reach(self, token: trio.lowlevel.TrioToken, scopes: tuple[Attachment, ...]) -> None:
+    def reach(self, token: trio.lowlevel.TrioToken, scopes: tuple[Attached, ...]) -> None:
         """Fix the deadline in this run, and apply it."""
         # In the run where it was ordered it is fixed already, and earlier than this.
         _Tightening(self.node, token, trio.current_time() + self.timeout).submit()
@@ -201,13 +180,13 @@ class _Tightening(NamedTuple):
         self.node.tree.submit(_tighten, self)
 
 
-def _obey_all(scopes: tuple[Attachment, ...]) -> None:
+def _obey_all(scopes: tuple[Attached, ...]) -> None:
     for scope in scopes:
         scope.obey()
 
 
-def _by_run(node: Node) -> dict[trio.lowlevel.TrioToken, tuple[Attachment, ...]]:
-    runs: dict[trio.lowlevel.TrioToken, list[Attachment]] = {}
+def _by_run(node: Node) -> dict[trio.lowlevel.TrioToken, tuple[Attached, ...]]:
+    runs: dict[trio.lowlevel.TrioToken, list[Attached]] = {}
     for attachment in node.scopes:
         runs.setdefault(attachment.token, []).append(attachment)
     return {token: tuple(scopes) for token, scopes in runs.items()}
@@ -228,7 +207,7 @@ def _attach(attachment: Attachment) -> None:
         root.sweep_at = max(SWEEP_AT, 2 * len(root.scopes))
 
 
-def _forget(attachment: Attachment) -> None:
+def _forget(attachment: Attached) -> None:
     was_cut = attachment.was_cut
     for node in attachment.node.path():
         node.scopes.pop(attachment, None)

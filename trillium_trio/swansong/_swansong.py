@@ -18,15 +18,16 @@ from ._interrupt import (
     InterruptedReceiveStream,
     InterruptScope,
 )
+from ._node import Node
 from ._observe import observe
 from ._scope import Cut, cancel, cut, limit, new_scope
-from ._tree import Node
 
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Generator
     from types import TracebackType
 
+    from ._node import Outstanding
     from ._report import DrainReport, GuardReport
 
 __all__ = [
@@ -93,7 +94,7 @@ class Swansong:
             # First, because a node that runs keeps no record of what is cut.
             node.stop()
             # Before anything unwinds: afterwards there are no stacks to see.
-            by_node: dict[Node, list[Claim]] = {}
+            by_node: dict[Node, list[Outstanding]] = {}
             for claim in node.live_guards():
                 where = _lowest_without(claim)
                 if where is not None:
@@ -349,7 +350,7 @@ def was_cancelled(swansong: Swansong) -> bool:
     return any(node.is_cancelled for node in swansong._node.path())
 
 
-def _lowest_without(claim: Claim) -> Node | None:
+def _lowest_without(claim: Outstanding) -> Node | None:
     """Return the lowest node that has not put the claim on record as cut off, if one has not.
 
     Those have that were stopped already when they, or one below them, were cancelled.

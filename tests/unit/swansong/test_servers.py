@@ -21,8 +21,8 @@ from trillium_trio.swansong import (
     record_cut,
     was_cancelled,
 )
+from trillium_trio.swansong._node import SWEEP_AT
 from trillium_trio.swansong._swansong import node_of
-from trillium_trio.swansong._tree import SWEEP_AT
 
 
 def test_a_hold_says_what_it_is() -> None:

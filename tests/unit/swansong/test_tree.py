@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trillium_trio.swansong._tree import Goal, Node, Tree, Waiter
+from trillium_trio.swansong._node import Goal, Node, Waiter
+from trillium_trio.swansong._tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
