@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Made for derivation although nothing in them is abstract.
-DERIVABLE = {"Handler"}
+# Made for derivation although nothing in them is abstract. `Config` derives from `Settings`.
+DERIVABLE = {"Handler", "Settings"}
 
 FOLDERS = public_folders()
 MODULES = ["trillium_trio", *(f"trillium_trio.{name}" for name in ("exceptions", *FOLDERS))]

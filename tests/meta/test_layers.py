@@ -3,7 +3,8 @@
 A module imports only from lower layers or from its own folder, and another folder only by its
 public name; everything may import the exceptions. The rules see what a reader sees: the source.
 Imports below ``if TYPE_CHECKING:`` count like any other, because a type is an arrow in the picture
-too.
+too. Within a folder no file imports one that imports it, directly or through others: a folder reads
+from top to bottom.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 from tests.meta._tree import ROOT, package_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 LAYERS = """
 L6  cli        supervisor  testing
@@ -41,6 +42,13 @@ IO_MODULES = {"anyio", "asyncio", "select", "selectors", "socket", "ssl", "trio"
 ENVIRONMENT = ("server/_environment.py", "listeners/_inherited.py")
 SIGNALS = ("server/_signals.py",)
 EXIT = ("cli/",)
+
+# Files of one folder that import one another all the same, with the reason.
+CIRCLES: dict[frozenset[str], str] = {
+    frozenset(
+        {"driver/_cycle.py", "driver/_http1.py", "driver/_service.py"}
+    ): "a cycle is HTTP/1's",
+}
 
 # What is always there. Every other third party is an optional dependency.
 CORE = {"anyio", "click", "h11", "trio"}
@@ -195,8 +203,62 @@ def violations(sources: Mapping[str, str]) -> list[str]:
     return found
 
 
+def siblings(path: str, found: Import, known: Collection[str]) -> Iterator[str]:
+    """Find the files of its own folder that an import takes something from."""
+    folder, _, _ = path.rpartition("/")
+    target = found.target
+    if folder and target[:1] == (folder,):
+        for name in (*target[1:2], *([found.name] if found.name and not target[1:] else [])):
+            sibling = f"{folder}/{name}.py"
+            if sibling in known:
+                yield sibling
+
+
+def circles(sources: Mapping[str, str]) -> set[frozenset[str]]:
+    """Find the files of each folder that reach one another through imports."""
+    below = {
+        path: {
+            sibling
+            for each in imports(path, ast.parse(source, filename=path))
+            for sibling in siblings(path, each, sources)
+        }
+        for path, source in sources.items()
+        if not path.endswith("__init__.py")
+    }
+    reach = {path: set(direct) for path, direct in below.items()}
+    while True:
+        wider = {
+            path: seen.union(*(reach.get(each, set()) for each in seen))
+            for path, seen in reach.items()
+        }
+        if wider == reach:
+            break
+        reach = wider
+    return {
+        frozenset(other for other in reach[path] if path in reach.get(other, set()))
+        for path in reach
+        if path in reach[path]
+    }
+
+
 def test_the_package_keeps_its_layers() -> None:
     assert violations(package_sources()) == []
+
+
+def test_no_files_of_a_folder_import_each_other() -> None:
+    assert circles(package_sources()) == set(CIRCLES)
+
+
+@pytest.mark.parametrize("typing", ["", "if TYPE_CHECKING:\n    "])
+def test_the_checker_finds_a_circle_of_any_length(typing: str) -> None:
+    sources = {
+        "conn/__init__.py": "from ._a import A\nfrom ._b import B",
+        "conn/_a.py": f"{typing}from ._b import B",
+        "conn/_b.py": "from . import _c",
+        "conn/_c.py": "from trillium_trio.conn._a import A",
+        "conn/_d.py": "from ._a import A",
+    }
+    assert circles(sources) == {frozenset({"conn/_a.py", "conn/_b.py", "conn/_c.py"})}
 
 
 LAWFUL = {

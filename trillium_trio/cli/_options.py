@@ -1,4 +1,4 @@
-"""Options of the command line, made of the fields of `Config` and `HttpConfig`.
+"""Options of the command line, made of the fields of `Settings` and `HttpConfig`.
 
 A new field is an option at once; nothing about it is written down here again.
 """
@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from ..http import HttpConfig
 from ..listeners import parse_bind
-from ..server import Config
+from ..server import Config, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,9 @@ _FACT = re.compile(r"(Default|Unit|Prevents): ")
 
 def config_options(command: F) -> F:
     """Add ``--bind``, and one option for each setting; see `config_from`."""
-    for option in reversed([_bind_option(), *_field_options(Config), *_field_options(HttpConfig)]):
+    for option in reversed(
+        [_bind_option(), *_field_options(Settings), *_field_options(HttpConfig)]
+    ):
         command = option(command)
     return command
 
@@ -53,7 +55,7 @@ def config_from(context: click.Context) -> Config:
     """
     values = dict(context.params)
     http = HttpConfig(**{name: values[name] for name in _names(HttpConfig)})
-    config = Config(**{name: values[name] for name in _names(Config)}, http=http)
+    config = Config(**{name: values[name] for name in _names(Settings)}, http=http)
     if not _binds_win(context):
         return config
     return config.with_listeners(tuple(parse_bind(spec) for spec in values["bind"]))
@@ -61,7 +63,7 @@ def config_from(context: click.Context) -> Config:
 
 def given(context: click.Context) -> list[str]:
     """Name the settings that were given, as an option or a variable, in the order of the help."""
-    settings = {"bind", *_names(Config), *_names(HttpConfig)}
+    settings = {"bind", *_names(Settings), *_names(HttpConfig)}
     return [
         option.opts[0]
         for option in context.command.params
@@ -102,7 +104,7 @@ def _bind_option() -> Callable[[F], F]:
     )
 
 
-def _field_options(cls: type[Config | HttpConfig]) -> Iterator[Callable[[F], F]]:
+def _field_options(cls: type[Settings | HttpConfig]) -> Iterator[Callable[[F], F]]:
     texts = dict(_ATTRIBUTE.findall(inspect.getdoc(cls) or ""))
     for field in _fields(cls):
         flag = field.name.replace("_", "-")
@@ -128,11 +130,11 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return description.strip(), dict(zip(rest[::2], facts, strict=True))
 
 
-def _names(cls: type[Config | HttpConfig]) -> Iterator[str]:
+def _names(cls: type[Settings | HttpConfig]) -> Iterator[str]:
     return (field.name for field in _fields(cls))
 
 
-def _fields(cls: type[Config | HttpConfig]) -> Iterator[dataclasses.Field[object]]:
+def _fields(cls: type[Settings | HttpConfig]) -> Iterator[dataclasses.Field[object]]:
     for field in dataclasses.fields(cls):
         if field.name not in _NOT_OPTIONS and _base_of(field) in _TYPES:
             yield field

@@ -17,5 +17,6 @@ from __future__ import annotations
 from ._config import Config, config
 from ._handle import ServerHandle
 from ._server import Server
+from ._settings import Settings
 
-__all__ = ["Config", "Server", "ServerHandle", "config"]
+__all__ = ["Config", "Server", "ServerHandle", "Settings", "config"]

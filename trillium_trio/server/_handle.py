@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, Protocol, TypeVar, final
 
 from ..exceptions import MisuseError
 
@@ -12,11 +12,45 @@ if TYPE_CHECKING:
 
     from ..swansong import DrainReport, ShutdownCompletion, Swansong
     from ..transport import Listener
-    from ._server import Server
 
-__all__ = ["ServerHandle"]
+__all__ = ["Served", "ServerHandle"]
 
 T = TypeVar("T")
+
+
+class Served(Protocol):
+    """What a handle asks of its server."""
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        """What was bound."""
+
+    @property
+    def swansong(self) -> Swansong:
+        """The configured swansong."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is ready and its ``serve()`` is not over."""
+
+    def shared_state(self, type_: type[T]) -> T | None:
+        """Return the shared value of this very type, or None."""
+
+    def stop(self) -> None:
+        """Stop this server alone."""
+
+    def stop_at_once(self, reason: str) -> None:
+        """Stop this server alone, and cut what is in progress."""
+
+    async def wait(self) -> DrainReport:
+        """Wait until ``serve()`` is over.
+
+        Cancellation:
+          Ends the wait.
+        """
+
+    def block(self, timeout: float | None = None) -> DrainReport:
+        """Park this thread until ``serve()`` is over."""
 
 
 @final
@@ -29,7 +63,7 @@ class ServerHandle:
 
     __slots__ = ("_server",)
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         self._server = server
 
     @property

@@ -15,13 +15,13 @@ from ..exceptions import MisuseError
 from ..http import TypeMap
 from ..listeners import accept_loop, open_listeners
 from ..swansong import GuardReport, Swansong, attach_scope, drain_report, hold, record_cut
-from . import _config
 from ._admission import Admission
 from ._drain import Drain
 from ._environment import notify_socket
 from ._handle import ServerHandle
 from ._lifespans import Lifespans, naming
 from ._notify import Notifier
+from ._settings import Settings
 from ._signals import SignalLadder, is_main_thread
 from ._tasks import Tasks
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ..listeners import BoundListener
     from ..swansong import DrainReport, Hold, ShutdownCompletion
     from ..transport import Listener
-    from ._config import Config
 
 __all__ = ["Server"]
 
@@ -62,15 +61,15 @@ class Server:
 
     Args:
       handler: What to serve; see `as_handler`.
-      config: The settings. Default: ``Config()``.
+      config: The settings, a `trillium_trio.Config` as a rule. Default: those of ``Config()``.
 
     Raises:
       TypeError: It is no handler.
     """
 
-    def __init__(self, handler: HandlerLike, config: Config | None = None) -> None:
+    def __init__(self, handler: HandlerLike, config: Settings | None = None) -> None:
         if config is None:
-            config = _config.Config()
+            config = Settings()
         self._config = config
         self._handler = as_handler(handler)
         self._swansong = Swansong() if config.swansong is None else config.swansong
@@ -97,7 +96,7 @@ class Server:
         return self._swansong
 
     @property
-    def config(self) -> Config:
+    def config(self) -> Settings:
         """The settings."""
         return self._config
 

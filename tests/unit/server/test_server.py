@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -23,7 +25,7 @@ def test_what_is_no_handler_is_refused() -> None:
 
 async def test_a_server_has_defaults() -> None:
     server = tt.Server(hello)
-    assert server.config == tt.Config()
+    assert dataclasses.asdict(server.config) == dataclasses.asdict(tt.Config())
     assert repr(server) == "<Server hello not ready>"
 
 
