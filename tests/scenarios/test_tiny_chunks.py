@@ -59,5 +59,5 @@ async def test_cn_23_chunks_are_counted_as_well_as_bytes(chunks: list[bytes], mo
         nursery.cancel_scope.cancel()
     assert read == b"".join(chunks)
     # Between two turns of the counter, which come in any order with the others of a batch, there
-    # may be two of the connection.
-    assert max(turns.done.values()) <= 2 * most
+    # may be two of the connection; and a chunk may have been counted before its bytes came.
+    assert max(turns.done.values()) <= 2 * (most + len(chunks[0]))
