@@ -13,7 +13,7 @@ The tasks of a program, and who owns them:
              `- connections nursery             never cancelled as a whole: stragglers one by one
                 |- background work              conn.start_soon, info.start_soon: guarded, drained
                 |- connection task              one per transport, which it owns and closes
-                |     http1: cycles run one after another in this very task; no child per request
+                |     http1: exchanges run one after another in this task; no child per request
                 |     after an upgrade: its handler, in the same task, still guarded
                 `- accept nursery               cancelled when the listeners close
                    `- accept loop               one per listener; no transient error ends it

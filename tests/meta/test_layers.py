@@ -44,11 +44,7 @@ SIGNALS = ("server/_signals.py",)
 EXIT = ("cli/",)
 
 # Files of one folder that import one another all the same, with the reason.
-CIRCLES: dict[frozenset[str], str] = {
-    frozenset(
-        {"driver/_cycle.py", "driver/_http1.py", "driver/_service.py"}
-    ): "a cycle is HTTP/1's",
-}
+CIRCLES: dict[frozenset[str], str] = {}
 
 # What is always there. Every other third party is an optional dependency.
 CORE = {"anyio", "click", "h11", "trio"}

@@ -324,7 +324,7 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
         raise TypeError(
             f"handler {handler.name} returned {type(result).__name__}, which is not awaitable"
         ) from error
-    return _check(handler, conn, returned)
+    return conn if returned is conn else _check(handler, conn, returned)
 
 
 def _check(handler: Handler, conn: Conn, returned: object) -> Conn:

@@ -2,14 +2,20 @@
 
 .. code-block:: text
 
-    Service            what all connections of a server share: handler, limits, swansong, watchdog
-      Watchdog         one task: every timeout of every connection
-      Http1Connection  one transport: the keep-alive loop, the boundary around whatever happens
-        Wire           its timed reads and writes, its read-ahead
-        link           what a conn may ask of it: facts and disconnects
-        Cycle          one request -> one response
-          inbound      the request body, pulled off the wire through the codec
-          outbound     where the response body comes from
+    Service              what all connections of a server share: handler, limits, swansong, watchdog
+      Watchdog           one task: every timeout of every connection
+      Connection         one transport from accept to close: the boundary, the notice, the cut
+        Wire             its timed reads and writes, its read-ahead
+        ConnectionLink   what a conn may ask of it: facts and disconnects
+        Exchange         one request -> one response: handler, error table, hooks, guard
+
+Each file knows those that it stands on, and none that stands on it: ``_service``, ``_errors``,
+``_wire`` and ``_outbound`` below, then ``_exchange``, then ``_connection``.
+
+A protocol implements two classes. HTTP/1's are `Http1Connection`, the keep-alive loop, and
+`Http1Exchange`, which frames the response; with ``_http1_inbound``, the body of the request, they
+are all that knows HTTP/1. ``tests/scenarios/test_another_protocol.py`` has a second protocol, in
+fewer than a hundred lines.
 
 What an exception means, for the peer and for the log, is one table in ``_errors.py``.
 
@@ -20,15 +26,21 @@ A *cut* is the only thing that cancels: at the deadline of a drain, one connecti
 
 from __future__ import annotations
 
+from ._connection import Connection, State
 from ._errors import find_exit, split_cancelled
+from ._exchange import Exchange, Phase
 from ._http1 import Http1Connection
 from ._outbound import as_piece, open_body
 from ._service import Service
 from ._watchdog import Timed, Watchdog
 
 __all__ = [
+    "Connection",
+    "Exchange",
     "Http1Connection",
+    "Phase",
     "Service",
+    "State",
     "Timed",
     "Watchdog",
     "as_piece",

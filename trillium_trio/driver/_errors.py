@@ -25,11 +25,19 @@ from typing import final
 
 import trio
 
-from .._util import SafeLogger
+from .._util import SafeLogger, printable
 from ..exceptions import ClientDisconnected, HttpError
 from ._wire import Stalled
 
-__all__ = ["BodyLengthError", "Verdict", "find_exit", "judge", "logger", "split_cancelled"]
+__all__ = [
+    "BodyLengthError",
+    "Verdict",
+    "find_exit",
+    "judge",
+    "log_failure",
+    "logger",
+    "split_cancelled",
+]
 
 logger = SafeLogger("trillium_trio.driver")
 
@@ -82,6 +90,22 @@ def judge(error: BaseException) -> Verdict:
     if isinstance(error, BodyLengthError):
         return _WRONG_LENGTH
     return _BROKEN
+
+
+def log_failure(error: BaseException, peer: str, label: str) -> None:
+    """Log an exception as the table says, with the peer and what was in progress."""
+    verdict = judge(error)
+    if logger.isEnabledFor(verdict.level):
+        logger.log(
+            verdict.level,
+            "%s: %s: %s: %s",
+            peer,
+            label,
+            type(error).__name__,
+            # One line, also where a handler has put into it what its client sent.
+            printable(str(error)),
+            exc_info=error if verdict.has_traceback else None,
+        )
 
 
 def find_exit(error: BaseException) -> BaseException | None:

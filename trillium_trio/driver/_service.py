@@ -5,22 +5,31 @@ from __future__ import annotations
 import time
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import trio
 
 from ..codec import HeadLimits
 from ..conn import Handler, Sequence, leaves, run_handler
-from ..http import DateCache
+from ..http import http_date
 from ._watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..conn import Info
-    from ._http1 import Http1Connection
 
-__all__ = ["Service"]
+__all__ = ["Served", "Service"]
+
+
+class Served(Protocol):
+    """A connection, as far as the server is concerned."""
+
+    def notice(self) -> None:
+        """Ask the connection to end."""
+
+    def cut(self, reason: str, *, linger: float) -> None:
+        """End the connection now; one that is only closing, in at most ``linger`` seconds."""
 
 
 @final
@@ -37,9 +46,10 @@ class Service:
     """
 
     __slots__ = (
+        "_date_line",
+        "_date_until",
         "before_send",
         "connections",
-        "dates",
         "drain_time",
         "handler",
         "head_limits",
@@ -79,13 +89,14 @@ class Service:
         self.keepalive_grace = keepalive_grace
         self.on_exit = on_exit
         self.on_idle = on_idle
-        self.connections: set[Http1Connection] = set()
+        self.connections: set[Served] = set()
         self.is_draining = False
         self.drain_time = inf
         # The clock itself, for what looks at it several times per request.
         self.now = trio.lowlevel.current_clock().current_time
         self.watchdog = Watchdog()
-        self.dates = DateCache()
+        self._date_line = b""
+        self._date_until = -inf
         self.server_line = (
             b"server: " + http.server_header.encode("latin-1") + b"\r\n"
             if http.server_header
@@ -98,8 +109,13 @@ class Service:
         )
 
     def date_line(self) -> bytes:
-        """The Date field of a response sent now, from the system's clock."""
-        return self.dates.line(time.time())
+        """The Date field of a response sent now, by the system's clock."""
+        now = time.time()
+        # Rendered once a second; the clock may also be set back.
+        if not self._date_until - 1 <= now < self._date_until:
+            self._date_line = b"date: %b\r\n" % http_date(now)
+            self._date_until = now // 1 + 1
+        return self._date_line
 
     def begin_drain(self, now: float) -> None:
         """Tell every connection, once, that nothing new is wanted."""

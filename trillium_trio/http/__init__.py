@@ -11,13 +11,13 @@ values here neither know how they arrived nor how they will leave.
     Status          the registered status codes and their reason phrases
     HttpConfig      limits and timeouts of connections
     TypeMap         state, one value per type
-    http_date       IMF-fixdate; DateCache renders the Date field once per second
+    http_date       IMF-fixdate
 """
 
 from __future__ import annotations
 
 from ._body import Body, BodyLike, BodySource, ReceivesSome
-from ._dates import DateCache, http_date
+from ._dates import http_date
 from ._headers import Headers
 from ._http_config import HttpConfig
 from ._request_head import RequestHead
@@ -28,7 +28,6 @@ __all__ = [
     "Body",
     "BodyLike",
     "BodySource",
-    "DateCache",
     "Headers",
     "HttpConfig",
     "ReceivesSome",

@@ -137,6 +137,8 @@ class Swansong:
         """Whether no stop was signalled, here or above. Visible at once in every thread."""
         # As `Node.is_stopped`; a call less for what every response asks.
         node: Node | None = self._node
+        if not self._node.tree.is_stopping:
+            return True
         while node is not None:
             if node.stopped_at is not None:
                 return False

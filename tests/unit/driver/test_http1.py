@@ -109,7 +109,7 @@ async def test_a_notice_does_not_break_tls(
     assert isinstance(client.stream, trio.SSLStream)
     if when == "in the handshake":
         await settled()
-        assert connection.phase.value == "in the TLS handshake"
+        assert connection.state.value == "in the TLS handshake"
     if when == "when idle":
         await client.stream.do_handshake()
         await settled()
@@ -224,14 +224,14 @@ async def test_a_label_and_a_repr_while_it_handles(nursery: trio.Nursery) -> Non
     seen: list[str] = []
 
     async def handler(conn: tt.Conn) -> tt.Conn:
-        for each in (connection.label, connection.cycle, connection.wire, connection.link):
+        for each in (connection.label, connection.exchange, connection.wire, connection.link):
             seen.append(str(each))
         return conn
 
     client, transport = plain_pair()
     connection = start(nursery, make_service(handler), transport)
     await client.get("/it")
-    assert seen[:2] == ["GET /it", "<Cycle GET /it in the handler>"]
+    assert seen[:2] == ["GET /it", "<Http1Exchange GET /it in the handler>"]
     assert seen[2].startswith("<Wire <StreamTransport")
     assert seen[3] == "<ConnectionLink 192.0.2.1:5>"
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import pytest
 
-from trillium_trio.http import DateCache, Status, TypeMap, http_date, reason_phrase
+from trillium_trio.http import Status, TypeMap, http_date, reason_phrase
 
 
 def test_http_date_is_an_imf_fixdate() -> None:
@@ -24,16 +24,6 @@ def test_every_day_and_month_has_its_name() -> None:
     for day in range(366):
         timestamp = day * 86_400 + 12 * 3600
         assert http_date(timestamp).decode() == formatdate(timestamp, usegmt=True)
-
-
-def test_the_date_line_is_rendered_once_per_second() -> None:
-    cache = DateCache()
-    line = cache.line(784111777.2)
-    assert line == b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-    assert cache.line(784111777.9) is line
-    assert cache.line(784111778.0) == b"date: Sun, 06 Nov 1994 08:49:38 GMT\r\n"
-    assert cache.line(784111777.0) == line, "a clock may be set back"
-    assert "08:49:37" in repr(cache)
 
 
 def test_status_is_an_int_with_a_reason() -> None:

@@ -1,4 +1,4 @@
-"""The request body of one cycle, pulled from the wire."""
+"""The request body of one exchange, pulled from the wire."""
 
 from __future__ import annotations
 

@@ -1,0 +1,252 @@
+"""One transport from its accept to its close: the boundary around whatever happens on it."""
+
+from __future__ import annotations
+
+import enum
+import weakref
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..exceptions import HttpError, ServiceUnavailable
+from ..swansong import claim
+from ..transport import close_politely
+from ._errors import find_exit, log_failure, split_cancelled
+from ._exchange import Phase
+from ._link import ConnectionLink
+from ._wire import Wake, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..swansong import Claim
+    from ..transport import Transport
+    from ._exchange import Exchange
+    from ._service import Service
+
+__all__ = ["Connection", "State"]
+
+# A 503 fits in any send buffer. A peer that has not taken it after this long is treated as gone,
+# and must not keep `after_send` from its turn, which has as long.
+_AFTER_CUT_SECONDS = 1.0
+
+
+class State(enum.Enum):
+    """Where a connection is."""
+
+    HANDSHAKE = "in the TLS handshake"
+    IDLE = "idle"
+    HEAD = "reading a head"
+    EXCHANGE = "in an exchange"
+    REFUSING = "refusing a request"
+    REFUSED = "after a refusal"
+    ENDING = "closing"
+
+
+class Connection(ABC):
+    """Serves one transport until it ends, in one task.
+
+    A protocol implements `serve`, its loop, and `refuse`, its answer to what is no request. The
+    rest is the same for all: nothing that happens on the transport leaves this object, the stop
+    reaches it as a notice, the deadline of a drain as a cut, and in the end nothing is left.
+
+    The stop never cancels a connection: `notice` wakes one that waits for a request, and any other
+    looks at the stop when it gets there. Only `cut` cancels, and what becomes of the request is
+    then decided outside the cancelled scope, from `cut_reason`.
+
+    Args:
+      service: What all connections of the server share.
+      transport: Owned from here on: closed by this connection, in the task that runs it.
+
+    Attributes:
+      state: Where it is; kept up to date by `serve`.
+      exchange: The one in progress, if there is one.
+      guard: Of a request whose head is not complete; an exchange has its own.
+      idle_since: When it was accepted, or its last exchange was over, on trio's clock.
+      cut_reason: Why it was cut; None if it was not.
+    """
+
+    __slots__ = (
+        "_scope",
+        "cut_reason",
+        "exchange",
+        "guard",
+        "idle_since",
+        "link",
+        "service",
+        "state",
+        "task",
+        "transport",
+        "wire",
+    )
+
+    def __init__(self, service: Service, transport: Transport) -> None:
+        self.service = service
+        self.transport = transport
+        self.wire = wire = Wire(transport, service.watchdog, service.http)
+        self.link = ConnectionLink(service.info, wire)
+        self.state = State.IDLE
+        self.idle_since = trio.current_time()
+        self.cut_reason: str | None = None
+        self.exchange: Exchange | None = None
+        self.guard: Claim | None = None
+        self.task: weakref.ref[trio.lowlevel.Task] | None = None
+        self._scope = trio.CancelScope()
+        service.connections.add(self)
+
+    # -- what a protocol implements ------------------------------------------------------------
+
+    @abstractmethod
+    async def serve(self) -> None:
+        """Serve requests until the connection is to end.
+
+        Cancellation:
+          A request in progress is left for `Exchange.answer_cut`.
+        """
+
+    @abstractmethod
+    async def refuse(self, error: HttpError) -> None:
+        """Answer a request that becomes no exchange.
+
+        Raises:
+          ClientDisconnected: The peer has left.
+
+        Cancellation:
+          Part of the answer may have been sent.
+        """
+
+    # -- from outside --------------------------------------------------------------------------
+
+    def notice(self) -> None:
+        """Ask the connection to end. An idle one looks at the stop immediately."""
+        if self.state is State.IDLE:
+            self.transport.wake(Wake.NOTICE)
+
+    def cut(self, reason: str, *, linger: float) -> None:
+        """End the connection now; a request in progress is answered 503 if that is still possible.
+
+        A connection that is only closing goes on for at most ``linger`` more seconds.
+        """
+        if self.state is State.ENDING:
+            latest = trio.current_time() + linger
+            self.service.watchdog.arm(self.wire, min(self.wire.deadline, latest))
+        elif self.cut_reason is None:
+            self.cut_reason = reason
+            self._scope.cancel(reason=reason)
+
+    # -- from accept to close ------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the transport until it ends, and close it.
+
+        Whatever happens on it stays here, but KeyboardInterrupt and SystemExit, which end the
+        server.
+
+        Cancellation:
+          The handler is cancelled, the transport closed, nothing more is sent.
+        """
+        self.task = weakref.ref(trio.lowlevel.current_task())
+        try:
+            failure = await self._contained(self.serve, self._scope)
+            if self.cut_reason is not None:
+                for step in (self._answer_cut, self._finish_cut):
+                    scope = trio.move_on_after(_AFTER_CUT_SECONDS, shield=True)
+                    failure = await self._contained(step, scope) or failure
+            failure = await self._contained(self._close, trio.CancelScope()) or failure
+            if failure is not None:
+                raise failure
+        finally:
+            self.service.watchdog.forget(self.wire)
+            self.release()
+            self.service.connections.discard(self)
+            if not self.service.connections:
+                self.service.on_idle()
+
+    def take_guard(self, label: object) -> Claim:
+        """Return a guard for a request: that of its head, or a new one."""
+        guard, self.guard = self.guard, None
+        if guard is None:
+            return claim(self.service.swansong, label, self.task)
+        guard.label = label
+        return guard
+
+    def release(self) -> None:
+        """Release the guard of the request in progress, if there is one."""
+        guard, self.guard = self.guard, None
+        if guard is not None:
+            guard.release()
+        if self.exchange is not None:
+            self.exchange.release()
+
+    async def close_politely(self) -> None:
+        """Close so that the peer can still read the last response (RFC 9112, 9.6).
+
+        Cancellation:
+          Closes at once.
+        """
+        self.state = State.ENDING
+        self.release()
+        service = self.service
+        if self.transport.wake_reason is not None:
+            self.transport.clear_wake()
+        service.watchdog.arm(self.wire, trio.current_time() + service.http.linger_timeout)
+        await close_politely(self.transport)
+
+    async def _answer_cut(self) -> None:
+        """Answer a request that was cut, if nothing of an answer is sent yet."""
+        if self.transport.wake_reason is not None:
+            self.transport.clear_wake()
+        if self.exchange is not None:
+            await self.exchange.answer_cut()
+        elif self.state is State.HEAD:
+            await self.refuse(ServiceUnavailable("shutting down"))
+
+    async def _finish_cut(self) -> None:
+        """Run what follows a response, then close in the way that fits what was sent."""
+        is_whole = self.state is State.REFUSED
+        if self.exchange is not None:
+            is_whole = self.exchange.phase is Phase.SENT
+            self.exchange.sever()
+            await self.exchange.finish()
+        if is_whole:
+            await self.close_politely()
+        else:
+            await self.transport.aclose()
+
+    async def _close(self) -> None:
+        # Both do nothing after a proper close.
+        self.transport.abort()
+        await self.transport.aclose()
+
+    async def _contained(
+        self, step: Callable[[], Awaitable[None]], scope: trio.CancelScope
+    ) -> BaseException | None:
+        """Run a step, log what leaves it; return what must leave the task: Cancelled."""
+        try:
+            with scope:
+                await step()
+        except BaseException as error:  # the boundary around a connection
+            cancelled, rest = split_cancelled(error)
+            if rest is not None:
+                final_word = find_exit(rest)
+                if final_word is not None:
+                    self.service.on_exit(final_word)
+                else:
+                    self.log(rest)
+            return cancelled
+        return None
+
+    def log(self, error: BaseException) -> None:
+        """Log an exception as the error table says, with peer and request."""
+        log_failure(error, self.transport.peer, self.label)
+
+    @property
+    def label(self) -> str:
+        """What logs call the work in progress."""
+        return self.state.value if self.exchange is None else self.exchange.label
+
+    def __repr__(self) -> str:
+        exchange = self.exchange
+        doing = self.state.value if exchange is None else exchange.phase.value
+        return f"<{type(self).__name__} {self.transport.peer} {doing}>"

@@ -1,0 +1,242 @@
+"""One exchange as HTTP/1 frames it: the request's body, the response's head and body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from ..codec import (
+    LAST_CHUNK,
+    BodyFraming,
+    connection_options,
+    render_chunk,
+    render_head,
+    render_whole,
+    response_framing,
+)
+from ..conn import Conn, Upgrade
+from ..exceptions import ClientDisconnected, MisuseError
+from ..http import Body
+from ._errors import BodyLengthError
+from ._exchange import Exchange, Phase
+from ._http1_inbound import EMPTY, InboundBody
+from ._outbound import OpenFile, as_piece, close_body, open_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
+    from ..http import RequestHead
+    from ..swansong import Claim
+    from ._connection import Connection
+    from ._http1_inbound import Inbound
+
+__all__ = ["Http1Exchange"]
+
+# Methods whose responses have a body that is not sent, or none at all.
+_WITHOUT_BODY = frozenset({"HEAD", "CONNECT"})
+# Up to this size a body is joined to its head: copying costs less than a second system call.
+_JOIN_BYTES = 65_536
+
+
+@final
+class Http1Exchange(Exchange):
+    """A request whose head has been read off the wire.
+
+    Attributes:
+      inbound: The request's body.
+    """
+
+    __slots__ = ("_cuts_by_reset", "_rest", "_service", "_wire", "inbound")
+
+    def __init__(
+        self, connection: Connection, head: RequestHead, start_time: float, guard: Claim
+    ) -> None:
+        self._service = service = connection.service
+        self._wire = wire = connection.wire
+        # RFC 9112, 6.3: without either field a request has no body.
+        self.inbound: Inbound = (
+            InboundBody(wire, head, service.http)
+            if head.content_length or head.is_chunked
+            else EMPTY
+        )
+        super().__init__(
+            connection, head, Conn(connection.link, head, self.inbound, start_time), guard
+        )
+        # What the transport has not taken yet of a plain response.
+        self._rest: memoryview | None = None
+        # Whether nothing but a reset would tell the peer that the response is not complete.
+        self._cuts_by_reset = False
+
+    def send_plain(self) -> bool:
+        """See `Exchange`.
+
+        Plain is a body in memory, in answer to a request that has been read, on a connection that
+        goes on, with nothing to do before or after. It is sent in one piece, and without a
+        coroutine.
+        """
+        head, service, wire = self.head, self._service, self._wire
+        if (
+            not self.inbound.is_complete
+            or wire.buffer
+            or not head.keep_alive
+            or head.version == "1.0"
+            or head.method in _WITHOUT_BODY
+            or service.before_send is not None
+            or not service.swansong.is_running
+        ):
+            return False
+        plain = self.conn.plain_response()
+        if plain is None:
+            return False
+        status, fields, body = plain
+        payload = render_whole(
+            status, fields, body, date_line=service.date_line(), server_line=service.server_line
+        )
+        try:
+            sent = wire.transport.send_nowait(payload)
+        except (ClientDisconnected, OSError):
+            sent = 0  # `send` meets it again, and its caller knows what to do
+        if sent == len(payload):
+            return True
+        self._rest = memoryview(payload)[sent:]
+        return False
+
+    def sever(self) -> None:
+        """See `Exchange`."""
+        if self._cuts_by_reset:
+            self._wire.transport.abort()
+
+    async def send(self) -> bool:
+        """See `Exchange`.
+
+        Cancellation:
+          The response breaks off.
+        """
+        if self._rest is not None:
+            self.phase = Phase.SENDING
+            await self._wire.send(self._rest)
+            return True
+        conn, wire = self.conn, self._wire
+        if conn.is_upgrade:
+            return await self._upgrade()
+        body = conn.raw_body
+        data: bytes | None
+        if type(body) is bytes:
+            data, is_text = body, False
+        elif type(body) is str:
+            data, is_text = body.encode(), True
+        else:
+            whole = Body.of(body)
+            data, is_text = whole.data, whole.is_text
+        if data is not None:
+            payload, framing, close = self._render(len(data), is_text=is_text)
+            self.phase = Phase.SENDING
+            if framing is BodyFraming.NONE:
+                await wire.send(payload)
+            elif len(data) <= _JOIN_BYTES:
+                await wire.send(payload + data)
+            else:
+                await wire.send(payload)
+                await wire.send(data)
+            return not close
+        async with open_body(whole) as (length, pieces):
+            payload, framing, close = self._render(length, is_text=False)
+            self.phase = Phase.SENDING
+            self._cuts_by_reset = framing is BodyFraming.CLOSE
+            await wire.send(payload)
+            if framing is not BodyFraming.NONE:
+                await self._stream(whole, pieces, framing, length)
+            self._cuts_by_reset = False
+        return not close
+
+    def _render(self, length: int | None, *, is_text: bool) -> tuple[bytes, BodyFraming, bool]:
+        """Decide framing and persistence (RFC 9112, 6.3 and 9.3) and render the head."""
+        service, conn, head = self._service, self.conn, self.head
+        status = conn.status
+        if status is None:
+            status = 404 if conn.raw_body is None else 200
+        framing = response_framing(
+            method=head.method, status=status, version=head.version, length=length
+        )
+        close = (
+            not head.keep_alive
+            or not service.swansong.is_running
+            or framing is BodyFraming.CLOSE
+            or not self.inbound.is_discardable()
+            # A client that reads a 2xx to its CONNECT takes what follows for a tunnel.
+            or (framing is BodyFraming.NONE and head.method == "CONNECT" and not conn.is_upgrade)
+        )
+        headers = conn.raw_headers
+        if is_text and (headers is None or "content-type" not in headers):
+            headers = conn.response_headers
+            headers.set("content-type", "text/plain; charset=utf-8")
+        if not close and headers is not None and "connection" in headers:
+            close = "close" in connection_options(headers.get_all("connection"))
+        payload = render_head(
+            status,
+            headers,
+            date_line=service.date_line(),
+            server_line=service.server_line,
+            framing=framing,
+            length=length,
+            close=close,
+            version=head.version,
+            method=head.method,
+        )
+        # From here on a 100 Continue would stand inside or behind the response.
+        self.inbound.invites = False
+        return payload, framing, close
+
+    async def _stream(
+        self,
+        body: Body,
+        pieces: AsyncIterable[bytes | bytearray | memoryview],
+        framing: BodyFraming,
+        length: int | None,
+    ) -> None:
+        wire = self._wire
+        send = wire.send
+        sent = 0
+        if (
+            framing is BodyFraming.LENGTH
+            and length
+            and isinstance(pieces, OpenFile)
+            and wire.transport.sends_files
+        ):
+            sent = await wire.send_file(pieces.file, length)
+            if sent == length:
+                return
+            # It has become shorter, or can only be read: reading on tells which.
+            pieces.file.seek(sent)
+        async for given in pieces:
+            piece = given if type(given) is bytes else as_piece(body, given)
+            sent += len(piece)
+            if framing is BodyFraming.CHUNKED:
+                if piece:  # an empty chunk would end the body
+                    await send(render_chunk(piece))
+            elif length is not None and sent > length:
+                # What was sent may look whole; nothing but a reset tells otherwise.
+                self._cuts_by_reset = True
+                raise BodyLengthError(sent, length)
+            else:
+                await send(piece)
+        if framing is BodyFraming.CHUNKED:
+            await send(LAST_CHUNK)
+        elif length is not None and sent < length:
+            raise BodyLengthError(sent, length)
+
+    async def _upgrade(self) -> bool:
+        """Hand the transport over (RFC 9110, 7.8); nothing of HTTP follows."""
+        conn, wire, handler = self.conn, self._wire, self._service.handler
+        await close_body(conn.raw_body)  # it will not be sent
+        # What the handler has left of the request would be taken for the other protocol's.
+        await self.inbound.skip()
+        upgrade = Upgrade(conn, transport=wire.transport, leftover=wire.buffer)
+        if not handler.has_upgrade(upgrade):
+            raise MisuseError("no handler takes the upgrade: has_upgrade() is False of each")
+        payload, _, _ = self._render(None, is_text=False)
+        self.phase = Phase.SENDING
+        await wire.send(payload)
+        self.phase = Phase.UPGRADED
+        wire.buffer = b""
+        await handler.upgrade(upgrade)
+        return False
