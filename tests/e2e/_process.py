@@ -133,6 +133,13 @@ def running(program: str, **environ: str) -> Iterator[Process]:
 
 
 @contextmanager
+def running_alone(program: str) -> Iterator[Process]:
+    """Run a program without the prelude, which sets up logging; see `running`."""
+    with _ended(Process(["-c", program], {})) as process:
+        yield process
+
+
+@contextmanager
 def running_command(arguments: list[str], folder: Path) -> Iterator[Process]:
     """Run the command line in a folder; it is killed if the block leaves it running."""
     with _ended(Process(["-m", "trillium_trio", *arguments], {}, folder)) as process:

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import trillium_trio as tt
-from tests.e2e._process import Client, running
+from tests.e2e._process import Client, running, running_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,48 @@ def test_sv_4_ignored_signals_stay_ignored() -> None:
         process.send_signal(signal.SIGTERM)
         client.assert_served_and_closed()
         assert process.end() == 0
-    assert "SIGINT" not in process.output
+    assert [line for line in process.lines if "SIGINT" in line] == [
+        "INFO SIGINT is ignored, as it was before"
+    ]
+
+
+BARE = """
+import signal
+import trillium_trio as tt
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+async def hello(conn): return conn.ok("hello")
+tt.config().with_address("127.0.0.1", 0)"""
+
+
+def test_sv_19_run_says_where_it_listens_and_what_signals_do() -> None:
+    with running_alone(BARE + ".run(hello)") as process:
+        port = process.port()
+        process.wait_for("SIGTERM, SIGQUIT: the first drains, the second cuts, the third kills")
+        assert process.lines[0] == f"listening on http://127.0.0.1:{port}"
+        process.send_signal(signal.SIGTERM)
+        assert process.end() == 0
+    # The warning is the standard library's last resort: it has no handler, and says so plainly.
+    assert process.lines[2:] == ["SIGTERM: draining; once more cuts what is in progress"]
+
+
+def test_sv_19_without_signals_it_says_where_it_listens_alone() -> None:
+    stopping = BARE + """.without_signals().run((tt.Init(stop), hello))"""
+    stop = "async def stop(info): info.start_soon(finish, info)\n"
+    finish = "async def finish(info): info.swansong.shut_down()\n"
+    program = stopping.replace("tt.config()", stop + finish + "tt.config()")
+    with running_alone(program) as process:
+        process.port()
+        assert process.end() == 0
+    assert len(process.lines) == 1
+
+
+def test_sv_19_where_logging_is_set_up_it_says_nothing() -> None:
+    with running(ALONE) as process:
+        process.port()
+        process.send_signal(signal.SIGTERM)
+        assert process.end() == 0
+    assert [line for line in process.lines if line.startswith("listening")] == []
+    assert "the third kills" not in process.output
 
 
 def test_sv_4_the_handlers_before_are_restored() -> None:

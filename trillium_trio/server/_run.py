@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import queue
+import sys
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import trio
 
 from .._util import SafeLogger
 from ..exceptions import MisuseError
-from ._signals import SignalLadder, is_main_thread
+from ._signals import SignalLadder, hooked_signals, is_main_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,8 +34,22 @@ _FAILURES = (Exception, KeyboardInterrupt, SystemExit)
 
 def run(server: Server) -> DrainReport:
     """Serve under ``trio.run`` until the drain is over; see `Config.run`."""
-    trio.run(server.serve)
+
+    async def serve() -> None:
+        await server.serve(task_status=_Status(_announce))
+
+    trio.run(serve)
     return server.block()
+
+
+def _announce(handle: ServerHandle) -> None:
+    """Say on standard error where a server listens, unless logging is set up, which says it too."""
+    if not handle.is_running or logger.logger.hasHandlers():
+        return
+    lines = [f"listening on {', '.join(str(each) for each in handle.listeners)}"]
+    if signals := hooked_signals():
+        lines.append(f"{', '.join(signals)}: the first drains, the second cuts, the third kills")
+    print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 @asynccontextmanager

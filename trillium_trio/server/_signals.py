@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..swansong import Swansong
 
-__all__ = ["SignalLadder", "is_main_thread"]
+__all__ = ["SignalLadder", "hooked_signals", "is_main_thread"]
 
 logger = SafeLogger("trillium_trio.server")
 
@@ -41,6 +41,17 @@ _Previous: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
 def is_main_thread() -> bool:
     """Whether signals can be hooked here."""
     return threading.current_thread() is threading.main_thread()
+
+
+def hooked_signals() -> list[str]:
+    """Return the names of the signals that a server counts at present."""
+    hooked = (each for each in _SIGNALS if _ladder_of(signal.getsignal(each)) is not None)
+    return [each.name for each in hooked]
+
+
+def _ladder_of(handler: _Previous) -> SignalLadder | None:
+    owner = getattr(handler, "__self__", None)
+    return owner if isinstance(owner, SignalLadder) else None
 
 
 @final
@@ -80,17 +91,18 @@ class SignalLadder:
             )
         previous = {number: signal.getsignal(number) for number in self._ours}
         for handler in previous.values():
-            owner = getattr(handler, "__self__", None)
-            if isinstance(owner, SignalLadder) and not owner._is_over():
+            ladder = _ladder_of(handler)
+            if ladder is not None and not ladder._is_over():
                 raise MisuseError(
                     "another server has hooked the signals; use without_signals() for all but one"
                 )
         if previous[_REPORT] is not signal.SIG_DFL:
             del previous[_REPORT]
         for number, handler in previous.items():
-            # Ignored at start, as under nohup, stays ignored. None: not installed from Python, so
-            # it could not be restored.
-            if handler is not signal.SIG_IGN and handler is not None:
+            if handler is signal.SIG_IGN:
+                # As under nohup, or in the background of a shell without job control.
+                logger.info("%s is ignored, as it was before", signal.Signals(number).name)
+            elif handler is not None:  # None: not installed from Python, so not to be restored
                 self._previous[number] = handler
                 signal.signal(number, self._ours[number])
 
