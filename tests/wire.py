@@ -11,8 +11,10 @@ import trio
 from trio.testing import memory_stream_pair
 
 import trillium_trio as tt
+from trillium_trio.listeners import PreboundBind, TlsBind
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
 
     from trillium_trio.conn import HandlerLike
@@ -167,12 +169,15 @@ async def serving(
     config: tt.Config | None = None,
     *,
     pair: Callable[[], Pair] = memory_stream_pair,
+    tls: ssl.SSLContext | None = None,
     **http: float,
 ) -> AsyncIterator[App]:
-    """Serve in memory; what is not a setting of the config is one of HTTP."""
+    """Serve in memory, with TLS if so asked; what is not a setting of the config is one of HTTP."""
     listener = Listener(pair)
+    plain = PreboundBind(listener, "test")
+    bind = plain if tls is None else TlsBind(plain, tls)
     config = config or tt.config().with_drain_timeout(30)
-    config = config.bind_listener(listener, name="test").without_signals()
+    config = config.with_listeners((*config.listeners, bind)).without_signals()
     config = config.with_http(tt.HttpConfig(**http))  # type: ignore[arg-type]  # also counts
     async with config.serving(handler) as handle:
         yield App(listener, handle)

@@ -25,6 +25,7 @@ from tests.spec.test_cn_grammar import (
     post,
 )
 from tests.spec.test_cn_tls import tls_pair
+from tests.unit.transport._tls import server_context
 from tests.wire import Peer, chunked, request, serving
 from trillium_trio.testing import DribblingStream
 
@@ -98,7 +99,8 @@ def limited(
     limits: Mapping[str, float],
     pair: Callable[[], Pair] = memory_stream_pair,
 ) -> AbstractAsyncContextManager[App]:
-    return serving(handler, pair=pair, **limits)  # type: ignore[arg-type]  # settings of HTTP only
+    tls = server_context() if pair is tls_pair else None
+    return serving(handler, pair=pair, tls=tls, **limits)  # type: ignore[arg-type]  # settings of HTTP only
 
 
 async def deliver(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..exceptions import HttpError, ServiceUnavailable
+from ..exceptions import ClientDisconnected, HttpError, ServiceUnavailable
 from ..swansong import claim
-from ..transport import close_politely
+from ..transport import HandshakeError, close_politely
 from ._errors import find_exit, log_failure, split_cancelled
 from ._exchange import Phase
+from ._handshake import handshake_deadline, refuse_handshake, shake_hands
 from ._link import ConnectionLink
 from ._wire import Wake, Wire
 
@@ -122,6 +123,10 @@ class Connection(ABC):
         """Ask the connection to end. An idle one looks at the stop immediately."""
         if self.state is State.IDLE:
             self.transport.wake(Wake.NOTICE)
+        elif self.state is State.HANDSHAKE:
+            # Not woken: a wrapped stream would not survive it.
+            deadline = handshake_deadline(self.service, self.transport, self.idle_since)
+            self.service.watchdog.arm(self.wire, deadline)
 
     def cut(self, reason: str, *, linger: float) -> None:
         """End the connection now; a request in progress is answered 503 if that is still possible.
@@ -162,6 +167,26 @@ class Connection(ABC):
             self.service.connections.discard(self)
             if not self.service.connections:
                 self.service.on_idle()
+
+    async def shake_hands(self) -> bool:
+        """Make the TLS handshake; return whether requests may follow. If not, all is closed.
+
+        Cancellation:
+          The transport is good for nothing but its close.
+        """
+        self.state = State.HANDSHAKE
+        try:
+            await shake_hands(self.service, self.wire, self.idle_since)
+        except HandshakeError as error:
+            self.state = State.ENDING
+            await refuse_handshake(self.service, self.wire, error)
+            return False
+        except ClientDisconnected:
+            await self.transport.aclose()
+            return False
+        self.state = State.IDLE
+        self.idle_since = self.service.now()
+        return True
 
     def take_guard(self, label: object) -> Claim:
         """Return a guard for a request: that of its head, or a new one."""

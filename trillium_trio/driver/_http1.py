@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-import trio
-
 from ..codec import is_head_started, read_head, render_error
 from ..exceptions import ClientDisconnected, HttpError, RequestTimeout
 from ..swansong import claim
@@ -56,7 +54,7 @@ class Http1Connection(Connection):
           A request in progress is left for `Exchange.answer_cut`.
         """
         wire, service = self.wire, self.service
-        if self.transport.is_secure and not await self._shake_hands():
+        if self.transport.is_secure and not await self.shake_hands():
             return
         while True:
             has_begun = wire.buffer and is_head_started(wire.buffer)
@@ -188,20 +186,3 @@ class Http1Connection(Connection):
             parsed = read_head(wire.buffer, service.head_limits, seen=seen)
             if parsed is not None:
                 return parsed
-
-    async def _shake_hands(self) -> bool:
-        self.state = State.HANDSHAKE
-        if self.transport.wake_reason is not None:
-            # Told before it began to run; looked at again when IDLE.
-            self.transport.clear_wake()
-        with trio.move_on_after(self.service.http.handshake_timeout):
-            try:
-                await self.transport.handshake()
-            except ClientDisconnected as error:
-                logger.info("%s: no TLS: %s", self.transport.peer, error)
-                return False
-            self.state = _IDLE
-            self.idle_since = trio.current_time()
-            return True
-        logger.info("%s: no TLS handshake in time", self.transport.peer)
-        return False

@@ -34,6 +34,8 @@ class HttpConfig:
         Prevents: handlers held by readers that have stopped.
       handshake_timeout: For the TLS handshake; closes. Default: 10. Unit: seconds.
         Prevents: connections that never speak.
+      handshake_grace: How long after the stop a TLS handshake under way may take. Default: 2.
+        Unit: seconds. Prevents: drains that wait for handshakes that never end.
       linger_timeout: How long to wait, after the last response, for the peer to have read it and
         close. Default: 2. Unit: seconds. Prevents: responses destroyed by a reset.
       min_rate: Of a body, either way, for each second spent waiting beyond one timeout's length.
@@ -55,6 +57,7 @@ class HttpConfig:
     body_timeout: float = 30.0
     write_timeout: float = 30.0
     handshake_timeout: float = 10.0
+    handshake_grace: float = 2.0
     linger_timeout: float = 2.0
     min_rate: int = 256
     max_target_bytes: int = 8_192
@@ -65,7 +68,7 @@ class HttpConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             match field.name.rpartition("_")[2]:
-                case "timeout":
+                case "timeout" | "grace":
                     check_number(f"HttpConfig.{field.name}", value, least=0.0)
                 case "header":
                     _check_server_header(value)
@@ -103,6 +106,10 @@ class HttpConfig:
     def with_handshake_timeout(self, handshake_timeout: float) -> Self:
         """Return a copy with this `handshake_timeout`."""
         return replace(self, handshake_timeout=handshake_timeout)
+
+    def with_handshake_grace(self, handshake_grace: float) -> Self:
+        """Return a copy with this `handshake_grace`."""
+        return replace(self, handshake_grace=handshake_grace)
 
     def with_linger_timeout(self, linger_timeout: float) -> Self:
         """Return a copy with this `linger_timeout`."""

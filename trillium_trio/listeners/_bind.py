@@ -70,7 +70,7 @@ class PreboundBind:
 @final
 @dataclass(frozen=True, slots=True)
 class TlsBind:
-    """TLS on another address. Of the prebound ones only a socket will do."""
+    """TLS on another address."""
 
     inner: TcpBind | UnixBind | FdBind | EnvBind | PreboundBind
     ssl_context: ssl.SSLContext

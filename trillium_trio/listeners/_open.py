@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from typing import TYPE_CHECKING, assert_never
 
 import trio
@@ -19,7 +20,6 @@ from ._tls import tls_wrap
 from ._unix import bind_unix
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable
 
     from ._bind import Bind
@@ -85,6 +85,8 @@ class _Opening:
             case PreboundBind(listener, name):
                 self._add_prebound(listener, tls, name)
             case TlsBind(inner, ssl_context):
+                # It has had its attacks (CVE-2009-3555), and HTTP has no use for it.
+                ssl_context.options |= ssl.OP_NO_RENEGOTIATION
                 await self.open(inner, ssl_context)
             case _:
                 assert_never(bind)
@@ -103,10 +105,10 @@ class _Opening:
             # the original stays usable to whoever asks it for its address, until we close both.
             sock = socket.socket(fileno=os.dup(listener.socket.fileno()))
             self._add(sock, tls, name=name, on_close=listener.socket.close)
-        elif tls is None:
-            self.opened.append(BoundStream(listener, name))
+        elif tls is not None and isinstance(listener, trio.SSLListener):
+            raise ConfigError(f"{listener!r} has TLS already")
         else:
-            raise ConfigError(f"{listener!r} is no socket: wrap it in trio.SSLListener for TLS")
+            self.opened.append(BoundStream(listener, name, tls))
 
     def _add(
         self,

@@ -11,6 +11,8 @@ from ._bound import BoundListener
 from ._inherited import facts_of
 
 if TYPE_CHECKING:
+    import ssl
+
     from ..transport import Transport
 
     AnyListener = trio.abc.Listener[trio.abc.Stream]
@@ -23,17 +25,21 @@ class BoundStream(BoundListener):
     It cannot be closed synchronously: `close` ends the accepting, `aclose` closes.
     """
 
-    __slots__ = ("_listener", "_wait")
+    __slots__ = ("_listener", "_tls", "_wait")
 
-    def __init__(self, listener: AnyListener, name: str = "") -> None:
+    def __init__(
+        self, listener: AnyListener, name: str = "", tls: ssl.SSLContext | None = None
+    ) -> None:
         """Take over a listener.
 
         Args:
           listener: Closed by `aclose`.
           name: For the log. Default: its address if it has one, else its type.
+          tls: Default: what its streams carry is left as it is.
         """
-        super().__init__(_facts_of(listener, name), is_owned=False)
+        super().__init__(_facts_of(listener, name, tls), is_owned=False)
         self._listener = listener
+        self._tls = tls
         self._wait: trio.CancelScope | None = None
 
     async def accept(self) -> Transport:
@@ -60,12 +66,13 @@ class BoundStream(BoundListener):
         await trio.aclose_forcefully(self._listener)
 
     def _transport(self, stream: trio.abc.Stream) -> Transport:
-        if isinstance(stream, trio.SSLStream):
-            return TlsTransport(stream, self.facts, _peer_of(stream.transport_stream))
-        return StreamTransport(stream, self.facts, _peer_of(stream))
+        transport = StreamTransport(stream, self.facts, _peer_of(stream))
+        return transport if self._tls is None else TlsTransport(transport, self._tls)
 
 
 def _peer_of(stream: trio.abc.Stream) -> object:
+    if isinstance(stream, trio.SSLStream):
+        return _peer_of(stream.transport_stream)
     if isinstance(stream, trio.SocketStream):
         try:
             return stream.socket.getpeername()
@@ -74,8 +81,8 @@ def _peer_of(stream: trio.abc.Stream) -> object:
     return None
 
 
-def _facts_of(listener: AnyListener, name: str) -> Listener:
-    is_tls = isinstance(listener, trio.SSLListener)
+def _facts_of(listener: AnyListener, name: str, tls: ssl.SSLContext | None) -> Listener:
+    is_tls = tls is not None or isinstance(listener, trio.SSLListener)
     below = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
     if isinstance(below, trio.SocketListener):
         return facts_of(below.socket, is_tls=is_tls, name=name)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
-from ..transport import TlsTransport
+from ..transport import SocketTransport, TlsTransport
 
 if TYPE_CHECKING:
     import socket
@@ -24,12 +22,6 @@ def tls_wrap(ssl_context: ssl.SSLContext) -> Wrap:
     """
 
     def wrap(sock: socket.socket, listener: Listener, address: object, /) -> Transport:
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        # HTTPS clients often close without close_notify, and do not wait for ours. HTTP's own
-        # framing tells a message that was cut (RFC 9112, 9.8).
-        tls = trio.SSLStream[trio.abc.Stream](
-            stream, ssl_context, server_side=True, https_compatible=True
-        )
-        return TlsTransport(tls, listener, address)
+        return TlsTransport(SocketTransport(sock, listener, address), ssl_context)
 
     return wrap

@@ -1,8 +1,13 @@
 """Byte streams and what we know about them.
 
-A `Transport` is what a connection is driven over: receive, send, half-close, close, and facts. Two
-kinds exist. `SocketTransport` is a bare non-blocking socket, the fast one. `StreamTransport` wraps
-any `trio.abc.Stream`, and `TlsTransport` is the one over TLS.
+A `Transport` is what a connection is driven over: receive, send, half-close, close, and facts.
+There are three kinds:
+
+.. code-block:: text
+
+    SocketTransport   a bare non-blocking socket: TCP, unix
+    StreamTransport   any `trio.abc.Stream`: what an application's own listener yields
+    TlsTransport      TLS over one of the two, in practice the first
 
 Theory of operation. Timeouts and the stop must end a wait for the peer without cancelling what the
 task does next. So there are three ways out of a wait, and they are never mixed up:
@@ -24,6 +29,7 @@ translated here and nowhere else.
 from __future__ import annotations
 
 from ._closing import close_politely
+from ._handshake_error import HandshakeError
 from ._listener import Listener, host_and_port
 from ._stream import StreamTransport
 from ._tcp import SocketTransport
@@ -31,6 +37,7 @@ from ._tls import TlsTransport
 from ._transport import Transport, Woken
 
 __all__ = [
+    "HandshakeError",
     "Listener",
     "SocketTransport",
     "StreamTransport",

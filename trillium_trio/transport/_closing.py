@@ -29,10 +29,22 @@ async def close_politely(transport: Transport) -> None:
     """
     try:
         await transport.send_eof()
-        discarded = 0
-        while discarded < _MAX_DISCARDED_BYTES and (data := await transport.receive_some()):
-            discarded += len(data)
+        await discard(transport)
     except (ClientDisconnected, Woken):
         pass  # Gone, or long enough.
     finally:
         await transport.aclose()
+
+
+async def discard(transport: Transport) -> None:
+    """Receive and throw away until the input ends, or 16 MiB of it.
+
+    Raises:
+      Exception: Whatever `Transport.receive_some` raises.
+
+    Cancellation:
+      What was received is gone.
+    """
+    discarded = 0
+    while discarded < _MAX_DISCARDED_BYTES and (data := await transport.receive_some()):
+        discarded += len(data)

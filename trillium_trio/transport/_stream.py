@@ -1,4 +1,4 @@
-"""A transport over any `trio.abc.Stream`: memory streams in tests, TLS, what a listener yields."""
+"""A transport over any `trio.abc.Stream`: memory streams in tests, what a listener yields."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _T = TypeVar("_T")
 _MAX_SEND_BYTES = 65536
 
 
-class WrappedTransport(Transport):
-    """What all wrapped streams have in common.
+@final
+class StreamTransport(Transport):
+    """Any stream; of one that is a `trio.SSLStream`, also what it says of its TLS.
 
     A stream offers no way to wake a wait but cancellation, so each wait runs in a scope of its
     own. That costs several microseconds, and is why sockets do not come this way.
     """
 
-    __slots__ = ("_is_aborted", "_is_closed", "_is_lost", "_stream", "_waits")
+    __slots__ = ("_alpn", "_is_aborted", "_is_closed", "_is_lost", "_is_tls", "_stream", "_waits")
 
     def __init__(self, stream: trio.abc.Stream, listener: Listener, address: object = None) -> None:
         """Take over a stream.
@@ -41,10 +42,25 @@ class WrappedTransport(Transport):
         """
         super().__init__(listener, address)
         self._stream = stream
+        self._is_tls = isinstance(stream, trio.SSLStream)
+        self._alpn: str | None = None
         self._waits: set[trio.CancelScope] = set()
         self._is_lost = False
         self._is_aborted = False
         self._is_closed = False
+
+    @property
+    def is_secure(self) -> bool:
+        return self._is_tls or super().is_secure
+
+    @property
+    def alpn(self) -> str | None:
+        return self._alpn
+
+    async def handshake(self) -> None:
+        if isinstance(self._stream, trio.SSLStream):
+            await self._wait(self._stream.do_handshake)
+            self._alpn = self._stream.selected_alpn_protocol()
 
     async def receive_some(self, max_bytes: int = 65536) -> bytes:
         return bytes(await self._wait(self._stream.receive_some, max_bytes))
@@ -63,6 +79,15 @@ class WrappedTransport(Transport):
         return size
 
     async def send_eof(self) -> None:
+        if isinstance(self._stream, trio.SSLStream):
+            below = self._stream.transport_stream
+            try:
+                # It waits for the peer's close_notify: trio has nothing that only sends ours.
+                await self._wait(self._stream.unwrap)
+            except ClientDisconnected:
+                pass  # Either it left, or it answered with data: legal, and thrown away.
+            # Nobody may read what is below TLS, but unread it would cause a reset (CN-13).
+            self._stream = below
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
             await self._wait(self._stream.send_eof)
 
@@ -146,10 +171,3 @@ class WrappedTransport(Transport):
         while isinstance(stream, trio.SSLStream):
             stream = stream.transport_stream
         return stream.socket if isinstance(stream, trio.SocketStream) else None
-
-
-@final
-class StreamTransport(WrappedTransport):
-    """Any stream that has nothing to say beyond `trio.abc.Stream`."""
-
-    __slots__ = ()

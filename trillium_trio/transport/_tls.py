@@ -1,34 +1,95 @@
-"""TLS over a transport's stream: the handshake, ALPN, and the polite end."""
+"""TLS over a transport: `ssl.SSLObject` makes the records, and the transport below moves them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+import ssl
+from typing import final
 
+import trio
+
+from .._util import byte_view
 from ..exceptions import ClientDisconnected
-from ._stream import WrappedTransport
+from ._closing import discard
+from ._handshake_error import OPENING_BYTES, HandshakeError, is_http_request, reason_of
+from ._transport import Transport, Woken
 
-if TYPE_CHECKING:
-    import trio
-
-    from ._listener import Listener
+# The plaintext of one record (RFC 8446, 5.1), and room for what encryption adds to it. OpenSSL's
+# buffers never shrink, so one record at a time passes through them: idle connections stay small.
+_RECORD_BYTES = 16_384
+_RECEIVE_BYTES = _RECORD_BYTES + 512
+# What is encrypted ahead of the peer: so much leaves in one system call.
+_PIECE_BYTES = 65_536
+# What one call sends to a peer that takes all of it, before others have their turn (CN-23).
+_MAX_SEND_BYTES = 4 * _PIECE_BYTES
+# What one call decrypts. Records may hold as little as a byte (CN-23).
+_MAX_RECORDS = 64
+# Answers of TLS itself, such as refusals to renegotiate, kept for a peer that does not read.
+_MAX_ANSWER_BYTES = 65_536
 
 
 @final
-class TlsTransport(WrappedTransport):
-    """A `trio.SSLStream`. The handshake is left to the connection's task: it may take long."""
+class TlsTransport(Transport):
+    """The server's side of TLS, over any other transport.
 
-    __slots__ = ("_alpn", "_tls")
+    .. code-block:: text
 
-    def __init__(
-        self,
-        stream: trio.SSLStream[trio.abc.Stream],
-        listener: Listener,
-        address: object = None,
-    ) -> None:
-        """Take over a stream whose handshake has not begun; see `WrappedTransport`."""
-        super().__init__(stream, listener, address)
-        self._tls = stream
+        receive_some <- SSLObject.read  <- _incoming <------------ below.receive_some
+        send_some    -> SSLObject.write -> _outgoing -> _unsent -> below.send_some
+
+    A record that was made has to be sent, in its order, whatever becomes of the call that made it.
+    So records wait in ``_unsent``, and whatever sends next begins with them. Plaintext is counted
+    as taken only when its records have left: see `_settle`.
+
+    The input ends with the peer's ``close_notify`` (RFC 8446, 6.1), and also if the peer closes
+    without one, as many do: HTTP's framing tells whether a message is complete (RFC 9112, 9.8).
+    Sending goes on in both cases.
+
+    Attributes:
+      below: The transport of the records.
+    """
+
+    __slots__ = (
+        "_alpn",
+        "_failure",
+        "_has_ended",
+        "_incoming",
+        "_is_eof",
+        "_is_ready",
+        "_is_sending",
+        "_opening",
+        "_outgoing",
+        "_owed",
+        "_tls",
+        "_unsent",
+        "below",
+    )
+
+    def __init__(self, below: Transport, ssl_context: ssl.SSLContext) -> None:
+        """Take over a transport from which nothing has been received.
+
+        Args:
+          below: Closed by `aclose`.
+          ssl_context: For servers. Its SNI callback may choose another one for the connection.
+        """
+        super().__init__(below.listener, below._address)
+        self.below = below
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._alpn: str | None = None
+        # The first bytes that came, to tell what they are if they are no handshake.
+        self._opening = b""
+        # From the end of the handshake until close_notify is sent, or something fails.
+        self._is_ready = False
+        self._has_ended = False
+        self._is_eof = False
+        # Why nothing can be sent or received any more.
+        self._failure: str | None = None
+        self._unsent: bytes | memoryview = b""
+        # How many bytes of plaintext were encrypted and not yet returned as taken.
+        self._owed = 0
+        # Whether a task waits in `_send_unsent`, which no other may overtake.
+        self._is_sending = False
 
     @property
     def is_secure(self) -> bool:
@@ -38,18 +99,293 @@ class TlsTransport(WrappedTransport):
     def alpn(self) -> str | None:
         return self._alpn
 
+    @property
+    def is_silent(self) -> bool:
+        return not self._opening
+
+    # -- the handshake -------------------------------------------------------------------------
+
     async def handshake(self) -> None:
-        await self._wait(self._tls.do_handshake)
+        below = self.below
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._flush()
+            except ssl.SSLError as error:
+                raise await self._refuse_handshake(error) from error
+            try:
+                data = await below.receive_some(_RECEIVE_BYTES)
+            except Woken:
+                # Too late, unless something has come in this very moment.
+                late = below.receive_nowait(_RECEIVE_BYTES)
+                if late is None:
+                    raise
+                data = late
+            if not data:
+                raise ClientDisconnected("the client left in the handshake")
+            self._incoming.write(data)
+            if len(self._opening) < OPENING_BYTES:
+                self._opening = (self._opening + data)[:OPENING_BYTES]
+        self._is_ready = True
         self._alpn = self._tls.selected_alpn_protocol()
+        await self._flush()
+
+    async def _refuse_handshake(self, error: ssl.SSLError) -> HandshakeError:
+        """Send the alert that OpenSSL wrote; return what to raise."""
+        is_http = is_http_request(self._opening)
+        self._failure = "a plain HTTP request" if is_http else reason_of(error)
+        if not is_http:
+            try:
+                await self._flush()
+            except (ClientDisconnected, Woken):
+                pass  # It has gone, or does not read.
+        return HandshakeError(self._failure, self.below, is_http=is_http)
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    async def receive_some(self, max_bytes: int = 65536) -> bytes:
+        if self._failure is not None:
+            raise ClientDisconnected(self._failure)
+        below = self.below
+        if self._has_ended:
+            # OpenSSL cannot decrypt behind its own close_notify; unread, it would cause a reset.
+            await discard(below)
+            return b""
+        if self._is_eof or self._incoming.pending or self._tls.pending():
+            # Nothing to wait for. But a receive is a checkpoint, and the wake comes first.
+            await trio.lowlevel.checkpoint()
+            if self.wake_reason is not None:
+                raise Woken(self.wake_reason)
+            plain = self._decrypt(b"", max_bytes)
+            if plain is not None:
+                return plain
+        while True:
+            data = await below.receive_some(_RECEIVE_BYTES)
+            if not data:
+                self._is_eof = True
+            plain = self._decrypt(data, max_bytes)
+            if plain is not None:
+                return plain
+
+    def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
+        if self._has_ended:
+            data = self.below.receive_nowait()
+            return None if data else data
+        if self._failure or self._is_eof or self._incoming.pending or self._tls.pending():
+            return self._decrypt(b"", max_bytes)
+        data = self.below.receive_nowait(_RECEIVE_BYTES)
+        if data is None:
+            return None
+        self._is_eof = not data
+        return self._decrypt(data, max_bytes)
+
+    def _decrypt(self, data: bytes, max_bytes: int) -> bytes | None:
+        """Decrypt what has come, and while it comes in full pieces, what follows.
+
+        Returns:
+          Plaintext; ``b""`` at the end of the input; None if no record of it is complete.
+        """
+        if self._failure is not None:
+            raise ClientDisconnected(self._failure)
+        incoming = self._incoming
+        incoming.write(data)
+        pieces: list[bytes] = []
+        left = self._read_records(pieces, max_bytes)
+        while len(data) == _RECEIVE_BYTES and left and not incoming.pending:
+            data = self.below.receive_nowait(_RECEIVE_BYTES) or b""
+            incoming.write(data)
+            left = self._read_records(pieces, left)
+        if self._outgoing.pending:
+            self._answer()
+        if len(pieces) == 1:
+            return pieces[0]
+        return b"".join(pieces) if pieces or self._is_eof else None
+
+    def _read_records(self, pieces: list[bytes], max_bytes: int) -> int:
+        """Append what can be decrypted; return how much of ``max_bytes`` is left."""
+        tls, incoming = self._tls, self._incoming
+        try:
+            while max_bytes and (incoming.pending or tls.pending()) and len(pieces) < _MAX_RECORDS:
+                piece = tls.read(max_bytes)
+                if not piece:
+                    self._is_eof = True
+                    break
+                pieces.append(piece)
+                max_bytes -= len(piece)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            failure = self._fail(error)
+            # What came before it is good; the next call raises.
+            if not pieces:
+                raise failure from error
+        return max_bytes
+
+    def _answer(self) -> None:
+        """Send what TLS itself has to say in answer to what was received."""
+        if not self._is_sending:
+            self._push()
+        if self._outgoing.pending > _MAX_ANSWER_BYTES:
+            self._failure = "the client does not read what TLS answers"
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        if self._failure is not None:
+            raise ClientDisconnected(self._failure)
+        if self._unsent or self._owed:
+            self._push()
+            taken = self._settle()
+            if taken or self._unsent:
+                return taken
+        if type(data) is bytes and len(data) <= _PIECE_BYTES:
+            return self._send_piece(data)
+        view = byte_view(data)
+        taken = 0
+        while taken < min(len(view), _MAX_SEND_BYTES) and not self._unsent:
+            taken += self._send_piece(view[taken : taken + _PIECE_BYTES])
+        return taken
+
+    async def send_some(self, data: bytes | bytearray | memoryview) -> int:
+        if self._failure is not None:
+            raise ClientDisconnected(self._failure)
+        if self.wake_reason is not None:
+            raise Woken(self.wake_reason)
+        view = byte_view(data)
+        while not (taken := self._settle()):
+            if not self._unsent:
+                piece = view[:_PIECE_BYTES]
+                self._unsent = self._encrypt(piece)
+                self._owed = len(piece)
+            await self._send_unsent()
+        if taken < len(view) and not self._unsent:
+            taken += self.send_nowait(view[taken:])
+        return taken
+
+    def _send_piece(self, piece: bytes | memoryview) -> int:
+        records = self._encrypt(piece)
+        sent = self.below.send_nowait(records)
+        if sent == len(records):
+            return len(piece)
+        self._unsent = memoryview(records)[sent:]
+        self._owed = len(piece)
+        return self._settle()
+
+    def _encrypt(self, piece: bytes | memoryview) -> bytes:
+        """Return the records of a piece, behind whatever TLS itself had to say."""
+        write, outgoing = self._tls.write, self._outgoing
+        try:
+            if len(piece) <= _RECORD_BYTES:
+                if piece:
+                    write(piece)
+                return outgoing.read()
+            view = memoryview(piece)
+            records = []
+            for at in range(0, len(view), _RECORD_BYTES):
+                write(view[at : at + _RECORD_BYTES])
+                records.append(outgoing.read())
+            return b"".join(records)
+        except ssl.SSLError as error:
+            raise self._fail(error) from error
+
+    def _settle(self) -> int:
+        """Return how many bytes of plaintext have been taken since the last call.
+
+        A record is longer than what it holds, so of the plaintext no more is left than bytes of
+        records. The last byte counts as taken when the last record has left: until then there is
+        something to be sent, and a caller that knows it.
+        """
+        left = min(self._owed, len(self._unsent))
+        taken = self._owed - left
+        self._owed = left
+        return taken
+
+    def _push(self) -> None:
+        """Send what waits, as far as it is taken without waiting."""
+        while unsent := self._unsent or self._outgoing.read():
+            self._has_sent(unsent, self.below.send_nowait(unsent))
+            if self._unsent:
+                break
+
+    async def _flush(self) -> None:
+        """Send what waits."""
+        self._push()
+        while self._unsent:
+            await self._send_unsent()
+            self._push()
+
+    async def _send_unsent(self) -> None:
+        self._is_sending = True
+        try:
+            sent = await self.below.send_some(self._unsent)
+        finally:
+            self._is_sending = False
+        self._has_sent(self._unsent, sent)
+
+    def _has_sent(self, unsent: bytes | memoryview, count: int) -> None:
+        self._unsent = memoryview(unsent)[count:] if count < len(unsent) else b""
+
+    # -- the end -------------------------------------------------------------------------------
 
     async def send_eof(self) -> None:
-        if self._stream is not self._tls:
-            return  # Told already.
+        if self._failure is not None:
+            raise ClientDisconnected(self._failure)
+        if self._has_ended:
+            return
+        if self.wake_reason is not None:
+            raise Woken(self.wake_reason)
+        self._close_tls()
+        await self._flush()
+        self._has_ended = True
+        await self.below.send_eof()
+
+    def abort(self) -> None:
+        self._failure = self._failure or _CLOSED
+        self.below.abort()
+
+    async def aclose(self) -> None:
         try:
-            await self._wait(self._tls.unwrap)
-        except ClientDisconnected:
-            pass  # Either it left, or it answered close_notify with data: legal, and discarded.
-        # What is received from now on is below TLS: nobody may read it, but it has to be drained,
-        # for unread bytes would turn the close into a reset (CN-13).
-        self._stream = self._tls.transport_stream
-        await super().send_eof()
+            if self._failure is None:
+                self._close_tls()
+                self._failure = _CLOSED
+                if not self._is_sending:
+                    self._push()
+        except (ClientDisconnected, OSError):
+            pass  # It cannot be told any more.
+        finally:
+            await self.below.aclose()
+
+    def is_disconnected_now(self) -> bool:
+        return self._failure is not None or self.below.is_disconnected_now()
+
+    def clear_wake(self) -> None:
+        super().clear_wake()
+        self.below.clear_wake()
+
+    def _end_waits(self) -> None:
+        self.below.wake(self.wake_reason)
+
+    def _close_tls(self) -> None:
+        """Write ``close_notify``, unless that was done or there is no TLS (RFC 8446, 6.1)."""
+        if self._is_ready:
+            self._is_ready = False
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError:
+                pass  # It also looks for the peer's answer, which is not there, or something else.
+
+    def _fail(self, error: ssl.SSLError) -> ClientDisconnected:
+        """Give up, send the alert that OpenSSL wrote if there is room; return what to raise."""
+        self._failure = reason_of(error)
+        self._is_ready = False
+        try:
+            if not self._is_sending:
+                self._push()
+        except (ClientDisconnected, OSError):
+            pass
+        return ClientDisconnected(self._failure)
+
+
+_CLOSED = "the transport is closed"

@@ -100,12 +100,18 @@ class Transport(ABC):
         """The protocol that TLS negotiated (RFC 7301), once the handshake is done."""
         return None
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is known that nothing has come yet. Only TLS needs to know."""
+        return False
+
     async def handshake(self) -> None:  # noqa: B027 (nothing is right for most)
         """Do what must happen before the first byte: the TLS handshake; nothing on plaintext.
 
         Raises:
-          ClientDisconnected: The handshake failed or the peer left. Abort.
-          Woken: `wake` was called, or had been. Abort.
+          HandshakeError: It failed.
+          ClientDisconnected: The peer left, or a wrapped stream failed at it.
+          Woken: `wake` was called, or had been. Over a socket, a later call goes on with it.
 
         Cancellation:
           Leaves a transport that can only be aborted.
@@ -138,7 +144,8 @@ class Transport(ABC):
     def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
         """Hand over what fits without waiting; returns how many bytes were taken, perhaps 0.
 
-        Bytes are what is counted, also of a view of wider items.
+        Bytes are what is counted, also of a view of wider items. Of what was not taken, TLS may
+        have encrypted a part already: whoever sends again begins with the first byte not taken.
         """
 
     @abstractmethod
@@ -149,8 +156,8 @@ class Transport(ABC):
           data: What to send; not empty.
 
         Raises:
-          Woken: `wake` was called, or had been. A socket took nothing. A wrapped stream may have
-            taken a part, so the only thing left to do with it is to close it.
+          Woken: `wake` was called, or had been. A socket took nothing. TLS or a wrapped stream
+            may have taken a part, so the only thing left to do with it is to close it.
 
         Cancellation:
           As for `Woken`.
@@ -195,8 +202,9 @@ class Transport(ABC):
     async def send_eof(self) -> None:
         """Tell the peer that no more bytes come; receiving goes on.
 
-        Does nothing on a stream that cannot be half-closed. With TLS it sends ``close_notify`` and
-        waits for the peer's answer (RFC 8446, 6.1).
+        Does nothing on a stream that cannot be half-closed. With TLS it sends ``close_notify``
+        (RFC 8446, 6.1) before the end of the stream below, and what the peer still sends is
+        received and thrown away: `receive_some` waits for the end of it.
 
         Raises:
           Woken: `wake` was called, or had been, and there was something to wait for.
@@ -237,7 +245,6 @@ class Transport(ABC):
         self.wake_reason = self._woken_by = reason
         self._end_waits()
 
-    @final
     def clear_wake(self) -> None:
         """Forget the wake; waits wait again. One that was already woken still raises."""
         self.wake_reason = None

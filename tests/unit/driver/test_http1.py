@@ -29,16 +29,13 @@ def plain_pair() -> tuple[Peer, Transport]:
     return Peer(client), StreamTransport(server, TCP, ("192.0.2.1", 5))
 
 
-def tls_pair(
-    make: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair,
-) -> tuple[Peer, Transport]:
-    far, near = make()
-    context = server_context("http/1.1")
-    server = trio.SSLStream(near, context, server_side=True, https_compatible=True)
+def tls_pair() -> tuple[Peer, Transport]:
+    far, near = memory_stream_pair()
     client = trio.SSLStream(
         far, client_context("http/1.1"), server_hostname="localhost", https_compatible=True
     )
-    return Peer(client), TlsTransport(server, TLS, ("192.0.2.1", 5))
+    below = StreamTransport(near, TLS, ("192.0.2.1", 5))
+    return Peer(client), TlsTransport(below, server_context("http/1.1"))
 
 
 async def facts(conn: tt.Conn) -> tt.Conn:
@@ -130,13 +127,14 @@ async def test_a_handshake_that_fails_only_closes(
     connection = start(nursery, service, transport)
     begin = trio.current_time()
     if how == "nonsense":
-        await far.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await far.send_all(b"SSH-2.0-OpenSSH_9.6\r\n")
     await settled()
     if how == "cut":
         connection.cut("enough", linger=1)
     got = await Peer(far).rest()
     # Nothing of HTTP.
     assert b"HTTP" not in got
+    await far.aclose()
     assert trio.current_time() - begin <= 4
     await settled()
     assert service.connections == set()

@@ -23,7 +23,7 @@ from trillium_trio.listeners import (
     accept_loop,
     open_listeners,
 )
-from trillium_trio.transport import SocketTransport, StreamTransport, TlsTransport
+from trillium_trio.transport import SocketTransport, StreamTransport, TlsTransport, Transport
 
 if TYPE_CHECKING:
     from trillium_trio.transport import Transport
@@ -164,33 +164,36 @@ async def test_a_socket_that_does_not_listen_is_refused() -> None:
         assert sock.fileno() >= 0
 
 
-async def shake_hands(bound: BoundListener, port: int) -> str | None:
-    """Handshake with a client of the listener and exchange a greeting; returns what ALPN chose."""
-    far = await trio.open_tcp_stream("127.0.0.1", port)
+async def shake_hands(bound: BoundListener, far: trio.abc.Stream) -> Transport:
+    """Handshake with a client of the listener and exchange a greeting."""
     client = trio.SSLStream(
         far, client_context("http/1.1"), server_hostname="localhost", https_compatible=True
     )
     transport = await bound.accept()
-    assert isinstance(transport, TlsTransport)
     assert transport.is_secure
-    assert transport.peer_ip == "127.0.0.1"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.do_handshake)
         nursery.start_soon(transport.handshake)
+    assert transport.alpn == "http/1.1"
     await client.send_all(b"hello")
     assert await transport.receive_some() == b"hello"
     transport.abort()
     await transport.aclose()
     await far.aclose()
-    return transport.alpn
+    return transport
 
 
 async def test_tls_on_an_address() -> None:
-    (bound,) = await open_listeners([TlsBind(TcpBind("127.0.0.1", 0), server_context("http/1.1"))])
+    context = server_context("http/1.1")
+    (bound,) = await open_listeners([TlsBind(TcpBind("127.0.0.1", 0), context)])
     assert isinstance(bound.facts.address, tuple)
     port = bound.facts.address[1]
     assert bound.facts.url == f"https://127.0.0.1:{port}"
-    assert await shake_hands(bound, port) == "http/1.1"
+    transport = await shake_hands(bound, await trio.open_tcp_stream("127.0.0.1", port))
+    assert isinstance(transport, TlsTransport)
+    assert isinstance(transport.below, SocketTransport)
+    assert transport.peer_ip == "127.0.0.1"
+    assert context.options & ssl.OP_NO_RENEGOTIATION
     bound.close()
 
 
@@ -201,12 +204,26 @@ async def test_tls_by_a_trio_listener() -> None:
         trio.SSLListener(listener, server_context("http/1.1"), https_compatible=True)
     )
     assert bound.facts.name == f"https://127.0.0.1:{port}"
-    assert await shake_hands(bound, port) == "http/1.1"
+    transport = await shake_hands(bound, await trio.open_tcp_stream("127.0.0.1", port))
+    assert isinstance(transport, StreamTransport)
+    assert transport.peer_ip == "127.0.0.1"
     await bound.aclose()
     assert listener.socket.fileno() == -1
 
 
-async def test_tls_on_other_streams_is_the_applications() -> None:
+async def test_tls_on_other_streams() -> None:
+    listener = MemoryListener()
+    bind = TlsBind(PreboundBind(listener), server_context("http/1.1"))
+    (bound,) = await open_listeners([bind])
+    assert bound.facts.is_tls
+    transport = await shake_hands(bound, listener.connect())
+    assert isinstance(transport, TlsTransport)
+    assert isinstance(transport.below, StreamTransport)
+    await bound.aclose()
+
+
+async def test_tls_on_tls_is_refused() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with pytest.raises(ConfigError, match="SSLListener"):
-        await open_listeners([TlsBind(PreboundBind(MemoryListener()), context)])
+    listener = trio.SSLListener(MemoryListener(), context)
+    with pytest.raises(ConfigError, match="has TLS already"):
+        await open_listeners([TlsBind(PreboundBind(listener), context)])
