@@ -26,6 +26,7 @@ from tests.unit.transport._tls import server_context
 from tests.wire import Listener, Peer, chunked, request, settled
 from trillium_trio import driver
 from trillium_trio.driver import Http1Connection, Service
+from trillium_trio.listeners import PreboundBind, TlsBind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from trillium_trio.conn import HandlerLike
     from trillium_trio.http import BodyLike
 
-Kind = Literal["memory", "lockstep", "tcp", "tls"]
+# The last: what is sent meets TLS in lockstep, and is none.
+Kind = Literal["memory", "lockstep", "tcp", "tls", "no tls"]
 
 DRIVER = Path(driver.__file__).parent
 FDS = Path("/dev/fd")
@@ -373,7 +375,7 @@ def play(scenario: Scenario, stopper: Stopper) -> bytes:
 
     async def main() -> bytes:
         listener = Listener(
-            lockstep_stream_pair if scenario.kind == "lockstep" else memory_stream_pair
+            memory_stream_pair if scenario.kind == "memory" else lockstep_stream_pair
         )
         config = tt.config().without_signals().with_report_interval(3600)
         match scenario.kind:
@@ -381,6 +383,9 @@ def play(scenario: Scenario, stopper: Stopper) -> bytes:
                 config = config.bind_tcp("127.0.0.1:0")
             case "tls":
                 config = config.bind_tls("127.0.0.1:0", server_context())
+            case "no tls":
+                bind = TlsBind(PreboundBind(listener, "test"), server_context())
+                config = config.with_listeners((bind,))
             case _:
                 config = config.bind_listener(listener, name="test")
         async with trio.open_nursery() as nursery:
@@ -471,6 +476,8 @@ def test_every_await(tmp_path: Path) -> None:
         met |= sweep(scenario)
     for scenario in (
         Scenario("TLS", hello, (CLOSING,), "tls"),
+        Scenario("plain HTTP for TLS", hello, (request(),), "no tls"),
+        Scenario("nothing for TLS", hello, (), "no tls", leaves=True),
         Scenario("a large body", says(lambda: bytes(LARGE)), (request(),), "tcp"),
         a_file("a large file", large, "tcp"),
     ):
