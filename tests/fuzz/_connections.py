@@ -33,7 +33,7 @@ def connections(data: bytes) -> None:
     it, ``up`` takes an upgrade, any other reads it as it is.
     """
     clock = trio.testing.MockClock(autojump_threshold=0)
-    with _quiet_log():
+    with quiet_log():
         trio.run(_check_cuts, data, clock=clock)
 
 
@@ -182,7 +182,7 @@ class _Judge(logging.Handler):
 
 
 @contextmanager
-def _quiet_log() -> Iterator[None]:
+def quiet_log() -> Iterator[None]:
     """Fail if the driver contained what is not the peer's fault, or logs what it should not."""
     logger = logging.getLogger("trillium_trio")
     level = logger.level

@@ -9,6 +9,7 @@ from tests.fuzz._chunks import chunks
 from tests.fuzz._connections import connections
 from tests.fuzz._heads import fields, heads, targets
 from tests.fuzz._listening import binds, environments
+from tests.fuzz._records import records
 from tests.fuzz._responses import responses
 
 if TYPE_CHECKING:
@@ -19,5 +20,15 @@ CORPUS = HERE / "corpus"
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     each.__name__: each
-    for each in (heads, targets, fields, chunks, responses, connections, binds, environments)
+    for each in (
+        heads,
+        targets,
+        fields,
+        chunks,
+        responses,
+        connections,
+        records,
+        binds,
+        environments,
+    )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import h11
@@ -11,7 +12,9 @@ from tests.fuzz._splits import check_splits
 from tests.fuzz._targets import TARGETS
 from trillium_trio.codec import ChunkedReader, _head
 from trillium_trio.codec._lane import read_regular
+from trillium_trio.driver import _handshake
 from trillium_trio.http import _headers
+from trillium_trio.transport import TlsTransport
 
 if TYPE_CHECKING:
     from tests.fuzz._splits import Pieces
@@ -62,6 +65,31 @@ def test_responses_notices_a_field_that_was_not_set(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_headers, "_checked", lambda name, value: (name.lower(), name, value))
     with pytest.raises(AssertionError):
         TARGETS["responses"](b"GET 1.1 200 known open\nA: b\r\n\tc\nB\r\nC: d\n\nbody")
+
+
+def test_records_notices_a_handshake_that_fails_with_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(_: object) -> None:
+        raise AttributeError
+
+    monkeypatch.setattr(_handshake, "close_politely", broken)
+    with pytest.raises(AssertionError):
+        TARGETS["records"](b"\0\x0b\xff\0")
+
+
+def test_records_notices_a_descriptor_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep(self: TlsTransport) -> None:
+        kept.append(os.dup(0))
+        await close(self)
+
+    kept: list[int] = []
+    close = TlsTransport.aclose
+    monkeypatch.setattr(TlsTransport, "aclose", keep)
+    with pytest.raises(AssertionError):
+        TARGETS["records"](b"\0")
+    for fd in kept:
+        os.close(fd)
 
 
 def test_splits_that_read_differently_are_noticed() -> None:
