@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script as well as with -m
 
 from benchmarks.environment import RESULTS, describe, note, write_results
-from benchmarks.load.cases import CASES, FLOORS, PEERS
+from benchmarks.load.cases import CASES, FLOORS, PEERS, TLS_PEERS
 from benchmarks.load.driver import drive, has_wrk
 from benchmarks.load.footprint import idle_bytes, import_of_trio, start
 from benchmarks.load.report import IMPORT_OF_TRIO, footprint_lines, goal_lines, load_lines
@@ -159,7 +159,7 @@ class Run:
 
     def memory(self, connections: int) -> None:
         """Measure idle connections, once: it hardly varies."""
-        for server in self._only((*PEERS, *FLOORS)):
+        for server in self._only((*PEERS, *TLS_PEERS, *FLOORS)):
             try:
                 size = idle_bytes(server, connections, SERVER_CORE)
             except CannotMeasureError as error:
@@ -186,7 +186,7 @@ class Run:
 
     def _start(self, server: Server, stack: ExitStack) -> ServerProcess | None:
         port = free_port()
-        process = ServerProcess(server.command(port), port, core=SERVER_CORE)
+        process = ServerProcess(server.command(port), port, core=SERVER_CORE, is_tls=server.is_tls)
         stack.enter_context(process)
         try:
             process.wait_ready()

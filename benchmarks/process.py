@@ -10,10 +10,14 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, final
 
+from tests.unit.transport._tls import client_context
+
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "ROOT",
     "CannotMeasureError",
     "ServerProcess",
+    "connect",
     "free_port",
     "on_core",
     "unwind_on_sigterm",
@@ -50,6 +55,27 @@ def free_port() -> int:
         return port
 
 
+def connect(port: int, *, timeout: float, is_tls: bool = False) -> socket.socket:
+    """Connect to a server on the loopback interface.
+
+    Raises:
+      OSError: It is not there, or does not shake hands.
+    """
+    sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    if not is_tls:
+        return sock
+    try:
+        return _client_context().wrap_socket(sock, server_hostname="localhost")
+    except OSError:
+        sock.close()
+        raise
+
+
+@cache
+def _client_context() -> ssl.SSLContext:
+    return client_context("http/1.1")
+
+
 @contextmanager
 def on_core(core: int | None) -> Iterator[None]:
     """Pin what is started in this block to a core; None, or a core that there is not: to none."""
@@ -77,6 +103,7 @@ class ServerProcess:
       core: To pin it to. Default: none.
       environment: Variables besides our own.
       pass_fds: Descriptors that it inherits.
+      is_tls: Whether it speaks HTTPS.
     """
 
     def __init__(
@@ -87,8 +114,10 @@ class ServerProcess:
         core: int | None = None,
         environment: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        is_tls: bool = False,
     ) -> None:
         self.port = port
+        self._is_tls = is_tls
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
         self.started_at = time.monotonic()
         with on_core(core):
@@ -124,7 +153,7 @@ class ServerProcess:
         while True:
             self._check_alive()
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
+                with connect(self.port, timeout=5, is_tls=self._is_tls) as sock:
                     sock.sendall(_PROBE)
                     answer = sock.recv(64)
             except OSError:

@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import final
 
-__all__ = ["OURS", "OURS_ROUTED", "REFERENCE", "SERVERS", "Server", "installed", "server_named"]
+from tests.unit.transport._tls import PEM
+
+__all__ = [
+    "OURS",
+    "OURS_ROUTED",
+    "OURS_TLS",
+    "REFERENCE",
+    "REFERENCE_TLS",
+    "SERVERS",
+    "Server",
+    "installed",
+    "server_named",
+]
 
 OURS = "trillium-trio"
 OURS_ROUTED = "trillium-trio, three handlers"
+OURS_TLS = "trillium-trio, HTTPS"
 REFERENCE = "uvicorn httptools+uvloop"
+REFERENCE_TLS = "uvicorn httptools+uvloop, HTTPS"
 
 
 @final
@@ -23,11 +37,13 @@ class Server:
       name: What tables call it.
       arguments: Of the interpreter; ``{port}`` stands for the port on the loopback interface.
       packages: The distributions it needs, whose versions belong to its figures.
+      is_tls: Whether it speaks HTTPS.
     """
 
     name: str
     arguments: tuple[str, ...]
     packages: tuple[str, ...]
+    is_tls: bool = False
 
     def command(self, port: int) -> list[str]:
         """Return the command that serves on ``port``."""
@@ -66,6 +82,22 @@ SERVERS = (
         name=OURS_ROUTED,
         arguments=("-m", "benchmarks.load.trillium_app", "{port}"),
         packages=("trillium-trio",),
+    ),
+    Server(
+        name=OURS_TLS,
+        arguments=("-m", "benchmarks.load.trillium_server", "{port}", "tls"),
+        packages=("trillium-trio",),
+        is_tls=True,
+    ),
+    Server(
+        name=REFERENCE_TLS,
+        # One file for both.
+        arguments=(
+            *_uvicorn(_ASGI, "httptools", "uvloop"),
+            *("--ssl-certfile", str(PEM), "--ssl-keyfile", str(PEM)),
+        ),
+        packages=("uvicorn", "httptools", "uvloop"),
+        is_tls=True,
     ),
     Server(
         name=REFERENCE,

@@ -8,7 +8,14 @@ from typing import Any
 
 import anyio
 
-from benchmarks.load.payload import BLOCK_SECONDS, DOWNLOAD_BYTES, HELLO, PIECE, SLOW_SECONDS
+from benchmarks.load.payload import (
+    BLOCK_SECONDS,
+    DOWNLOAD_BYTES,
+    HELLO,
+    MEBIBYTE,
+    PIECE,
+    SLOW_SECONDS,
+)
 
 Message = MutableMapping[str, Any]  # Any: ASGI leaves the values to the type of the message
 Receive = Callable[[], Awaitable[Message]]
@@ -55,6 +62,10 @@ async def download(receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def mebibyte(receive: Receive, send: Send) -> None:
+    await answer(send, MEBIBYTE)
+
+
 async def slow(receive: Receive, send: Send) -> None:
     await anyio.sleep(SLOW_SECONDS)
     await answer(send, HELLO, PLAIN)
@@ -78,6 +89,7 @@ ROUTES = {
     "/echo": echo,
     "/upload": upload,
     "/download": download,
+    "/mebibyte": mebibyte,
     "/slow": slow,
     "/block": block,
 }

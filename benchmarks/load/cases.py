@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
-from benchmarks.load.payload import DOWNLOAD_BYTES
-from benchmarks.servers import OURS, OURS_ROUTED, REFERENCE
+from benchmarks.load.payload import DOWNLOAD_BYTES, MEBIBYTE
+from benchmarks.servers import OURS, OURS_ROUTED, OURS_TLS, REFERENCE, REFERENCE_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CASES", "FLOORS", "GOALS", "PEERS", "Case", "Goal"]
+__all__ = ["CASES", "FLOORS", "GOALS", "PEERS", "TLS_PEERS", "Case", "Goal"]
 
 PEERS = (OURS, REFERENCE, "uvicorn h11+asyncio", "hypercorn trio", "granian asgi", "aiohttp")
+TLS_PEERS = (OURS_TLS, REFERENCE_TLS)
 FLOORS = ("floor: trio", "floor: uvloop")
 
 # Eleven with Host, some 550 bytes in all: what a browser sends.
@@ -43,6 +44,8 @@ class Case:
       path, method, headers: Of the request. Host is added.
       body_bytes: The length of its body.
       transfer_bytes: What one request moves, if that is what counts; else 0.
+      is_tls: It is HTTPS.
+      resumes: Each connection resumes the TLS session of the one before.
     """
 
     name: str
@@ -53,6 +56,8 @@ class Case:
     headers: tuple[str, ...] = ()
     body_bytes: int = 0
     transfer_bytes: int = 0
+    is_tls: bool = False
+    resumes: bool = False
 
     def request(self) -> bytes:
         """Return the bytes of the request."""
@@ -101,6 +106,37 @@ CASES = (
         body_bytes=DOWNLOAD_BYTES,
         transfer_bytes=DOWNLOAD_BYTES,
     ),
+    Case(name="HTTPS, small head", servers=TLS_PEERS, connections=(1, 64), is_tls=True),
+    Case(
+        name="HTTPS, 11 headers",
+        servers=TLS_PEERS,
+        connections=(1, 64),
+        headers=BROWSER_HEADERS,
+        is_tls=True,
+    ),
+    Case(
+        name="HTTPS, download of 1 MiB",
+        servers=TLS_PEERS,
+        connections=(1, 16),
+        path="/mebibyte",
+        transfer_bytes=len(MEBIBYTE),
+        is_tls=True,
+    ),
+    Case(
+        name="HTTPS, a handshake for each request",
+        servers=TLS_PEERS,
+        connections=(64,),
+        headers=("Connection: close",),
+        is_tls=True,
+    ),
+    Case(
+        name="HTTPS, a resumed handshake for each request",
+        servers=TLS_PEERS,
+        connections=(64,),
+        headers=("Connection: close",),
+        is_tls=True,
+        resumes=True,
+    ),
 )
 
 
@@ -140,5 +176,12 @@ GOALS: Sequence[Goal] = (
         at_least=1.2,
     ),
     Goal(name="P7", case="download of 64 MiB", connections=1, anchor=REFERENCE, at_least=1.0),
+    Goal(
+        name="P11",
+        case="HTTPS, small head",
+        ours=OURS_TLS,
+        anchor=REFERENCE_TLS,
+        at_least=1.2,
+    ),
     Goal(name="P7", case="upload of 64 MiB", connections=1, anchor=REFERENCE, at_least=2.5),
 )

@@ -69,7 +69,7 @@ def drive(
     Raises:
       CannotMeasureError: The load generator failed, or nothing was answered.
     """
-    is_small = not case.transfer_bytes
+    is_small = not case.transfer_bytes and not case.is_tls
     run = _wrk if is_small and has_wrk() else _generator
     before = process.cpu_seconds()
     requests, elapsed, errors = run(process.port, case, connections, seconds, core)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -10,9 +9,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from benchmarks.process import PAGE_BYTES, CannotMeasureError, ServerProcess, free_port, on_core
+from benchmarks.process import (
+    PAGE_BYTES,
+    CannotMeasureError,
+    ServerProcess,
+    connect,
+    free_port,
+    on_core,
+)
 
 if TYPE_CHECKING:
+    import socket
+
     from benchmarks.servers import Server
 
 __all__ = ["Start", "idle_bytes", "import_of_trio", "start"]
@@ -50,7 +58,7 @@ def start(server: Server, core: int | None) -> Start:
       CannotMeasureError: It did not answer.
     """
     port = free_port()
-    with ServerProcess(server.command(port), port, core=core) as process:
+    with ServerProcess(server.command(port), port, core=core, is_tls=server.is_tls) as process:
         seconds = process.wait_ready()
         return Start(seconds=seconds, resident_bytes=process.resident_bytes())
 
@@ -77,21 +85,24 @@ def idle_bytes(server: Server, connections: int, core: int | None) -> float:
       CannotMeasureError: The server did not start, or did not serve so many.
     """
     port = free_port()
-    with ServerProcess(server.command(port), port, core=core) as process, ExitStack() as stack:
+    with (
+        ServerProcess(server.command(port), port, core=core, is_tls=server.is_tls) as process,
+        ExitStack() as stack,
+    ):
         process.wait_ready()
         for _ in range(_WARM_UP_CONNECTIONS):
-            _use(port).close()
+            _use(port, is_tls=server.is_tls).close()
         before = process.resident_bytes()
         try:
             for _ in range(connections):
-                stack.enter_context(_use(port))
+                stack.enter_context(_use(port, is_tls=server.is_tls))
         except OSError as error:
             raise CannotMeasureError(f"{server.name}: {error}") from error
         return (process.resident_bytes() - before) / connections
 
 
-def _use(port: int) -> socket.socket:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_SECONDS)
+def _use(port: int, *, is_tls: bool) -> socket.socket:
+    sock = connect(port, timeout=_ANSWER_SECONDS, is_tls=is_tls)
     sock.sendall(_REQUEST)
     if not sock.recv(4_096).startswith(b"HTTP/1.1 200"):
         raise ConnectionAbortedError("a request was not answered")

@@ -10,11 +10,16 @@ import json
 import re
 import select
 import socket
+import ssl
 import sys
 import time
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from benchmarks.load.cases import CASES
+from tests.unit.transport._tls import client_context
+
+if TYPE_CHECKING:
+    from benchmarks.load.cases import Case
 
 _BUFFER = bytearray(512 * 1024)
 _MAX_SECONDS = 60.0
@@ -23,15 +28,47 @@ _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
 @final
+class Tls:
+    """How connections encrypt.
+
+    Args:
+      resumes: Each connection resumes the session of the one before.
+    """
+
+    def __init__(self, *, resumes: bool) -> None:
+        self._context = client_context("http/1.1")
+        self._resumes = resumes
+        self._session: ssl.SSLSession | None = None
+
+    def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        """Return the socket with TLS, the handshake not yet done."""
+        return self._context.wrap_socket(
+            sock,
+            server_hostname="localhost",
+            do_handshake_on_connect=False,
+            session=self._session,
+        )
+
+    def keep(self, sock: ssl.SSLSocket) -> None:
+        """Keep the session of a connection that has been answered: its ticket has come by now."""
+        if self._resumes and self._session is None:
+            self._session = sock.session
+
+
+@final
 class Connection:
     """One connection with one request under way."""
 
-    __slots__ = ("_head", "_is_last", "_left", "_request", "_unsent", "sock")
+    __slots__ = ("_head", "_is_last", "_is_shaken", "_left", "_request", "_tls", "_unsent", "sock")
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, request: bytes, tls: Tls | None = None) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
+        self._tls = tls
+        self._is_shaken = tls is None
+        if tls is not None:
+            self.sock = tls.wrap(self.sock)
         self._request = memoryview(request)
         self.start()
 
@@ -43,11 +80,17 @@ class Connection:
         self._is_last = False
 
     def send(self) -> bool:
-        """Send as much as the socket takes; return whether the request is sent whole."""
+        """Send as much as the socket takes; return whether it is the server's turn."""
         try:
+            if not self._is_shaken:
+                assert isinstance(self.sock, ssl.SSLSocket)
+                self.sock.do_handshake()
+                self._is_shaken = True
             while self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
-        except BlockingIOError:
+        except ssl.SSLWantReadError:
+            return True
+        except (BlockingIOError, ssl.SSLWantWriteError):
             return False
         return True
 
@@ -57,7 +100,13 @@ class Connection:
         Raises:
           ConnectionError: It ended before.
         """
-        size = self.sock.recv_into(_BUFFER)
+        if not self._is_shaken:
+            self.send()
+            return False
+        try:
+            size = self.sock.recv_into(_BUFFER)
+        except ssl.SSLWantReadError:
+            return False  # part of a record, or a session ticket
         if size == 0:
             raise ConnectionResetError("the response is not whole")
         if self._left is None:
@@ -72,6 +121,9 @@ class Connection:
             self._left = int(length[1])
             size = len(body)
         self._left -= size
+        if self._left == 0 and self._tls is not None:
+            assert isinstance(self.sock, ssl.SSLSocket)
+            self._tls.keep(self.sock)
         return self._left == 0
 
     @property
@@ -80,7 +132,7 @@ class Connection:
         return self._is_last
 
 
-def generate(port: int, request: bytes, connections: int, seconds: float) -> dict[str, float]:
+def generate(port: int, case: Case, connections: int, seconds: float) -> dict[str, float]:
     """Ask over and over, on each connection as soon as it has been answered.
 
     Returns:
@@ -89,13 +141,15 @@ def generate(port: int, request: bytes, connections: int, seconds: float) -> dic
     answered = errors = 0
     poll = select.epoll()
     active: dict[int, Connection] = {}
+    request = case.request()
+    tls = Tls(resumes=case.resumes) if case.is_tls else None
 
     def go_on(connection: Connection) -> None:
         wanted = select.EPOLLIN if connection.send() else select.EPOLLIN | select.EPOLLOUT
         poll.modify(connection.sock, wanted)
 
     def connect() -> None:
-        connection = Connection(port, request)
+        connection = Connection(port, request, tls)
         active[connection.sock.fileno()] = connection
         poll.register(connection.sock, select.EPOLLIN | select.EPOLLOUT)
 
@@ -128,7 +182,5 @@ def generate(port: int, request: bytes, connections: int, seconds: float) -> dic
 
 if __name__ == "__main__":
     [case] = [each for each in CASES if each.name == sys.argv[2]]
-    figures = generate(
-        int(sys.argv[1]), case.request(), int(sys.argv[3]), seconds=float(sys.argv[4])
-    )
+    figures = generate(int(sys.argv[1]), case, int(sys.argv[3]), seconds=float(sys.argv[4]))
     print(json.dumps(figures))

@@ -1,4 +1,4 @@
-"""Our server. Run as ``python -m benchmarks.load.trillium_server [PORT]``.
+"""Our server. Run as ``python -m benchmarks.load.trillium_server [PORT [tls]]``.
 
 Without a port it serves the listening sockets that it inherits (``LISTEN_FDS``).
 """
@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import trio
 
 import trillium_trio as tt
-from benchmarks.load.payload import BLOCK_SECONDS, DOWNLOAD_BYTES, HELLO, PIECE, SLOW_SECONDS
+from benchmarks.load.payload import (
+    BLOCK_SECONDS,
+    DOWNLOAD_BYTES,
+    HELLO,
+    MEBIBYTE,
+    PIECE,
+    SLOW_SECONDS,
+)
+from tests.unit.transport._tls import server_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,6 +53,10 @@ async def download(conn: tt.Conn) -> tt.Conn:
     return conn.ok(tt.Body.streaming(pieces(), length=DOWNLOAD_BYTES))
 
 
+async def mebibyte(conn: tt.Conn) -> tt.Conn:
+    return conn.ok(MEBIBYTE)
+
+
 async def slow(conn: tt.Conn) -> tt.Conn:
     await trio.sleep(SLOW_SECONDS)
     return await hello(conn)
@@ -60,6 +72,7 @@ ROUTES = {
     "/echo": echo,
     "/upload": upload,
     "/download": download,
+    "/mebibyte": mebibyte,
     "/slow": slow,
     "/block": block,
 }
@@ -77,10 +90,13 @@ async def announce(info: tt.Info) -> None:
 def main(arguments: list[str]) -> None:
     # Uploads are larger than what a request may bring by default.
     config = tt.config().with_http(tt.HttpConfig(max_body_bytes=2 * DOWNLOAD_BYTES))
-    if arguments:
-        config.with_address("127.0.0.1", int(arguments[0])).run(by_path)
-    else:
-        config.bind_env().run((tt.Init(announce), by_path))
+    match arguments:
+        case [port, "tls"]:
+            config.bind_tls(f"127.0.0.1:{port}", server_context("http/1.1")).run(by_path)
+        case [port]:
+            config.with_address("127.0.0.1", int(port)).run(by_path)
+        case _:
+            config.bind_env().run((tt.Init(announce), by_path))
 
 
 if __name__ == "__main__":
