@@ -117,6 +117,10 @@ class Config(Settings):
     def bind_tls(self, address: str | int, ssl_context: ssl.SSLContext) -> Self:
         """Return a copy that also listens on ``"host:port"`` with TLS.
 
+        Args:
+          address: As of `bind_tcp`.
+          ssl_context: For servers. It is changed to refuse renegotiation.
+
         Raises:
           ConfigError: It is no address.
         """

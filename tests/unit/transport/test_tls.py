@@ -549,6 +549,19 @@ async def test_receiving_goes_on_while_sending_waits(pair: Pair, nursery: trio.N
     assert sent == []
 
 
+async def test_what_tls_answers_is_kept_within_bounds() -> None:
+    transport, client, below = await narrow_pair(*[0] * 9)
+    # As if OpenSSL had refused to renegotiate, over and over.
+    transport._outgoing.write(bytes(70_000))
+    below.received += [client.encrypt(b"a"), client.encrypt(b"b")]
+    assert await transport.receive_some() == b"a"
+    assert len(transport._unsent) == 70_000
+    transport._outgoing.write(bytes(70_000))
+    assert await transport.receive_some() == b"b"
+    with pytest.raises(ClientDisconnected, match="does not read"):
+        await transport.receive_some()
+
+
 # The end
 
 
