@@ -260,8 +260,15 @@ CASES = {
     "a-gibibyte-allowed": Case(
         partial(say, PUT("/any-upload", f"Content-Length: {GIB}")), 32, 200, [("INFO", "408")]
     ),
+    # Refused as soon as its size is read.
     "a-gibibyte-chunk": Case(
-        partial(say, CHUNKED_UPLOAD + b"%x\r\n" % GIB), 32, 200, [("INFO", "408")]
+        partial(say, CHUNKED_UPLOAD + b"%x\r\n" % GIB), 2, 200, [("INFO", "413")]
+    ),
+    "a-gibibyte-chunk-allowed": Case(
+        partial(say, PUT("/any-upload", "Transfer-Encoding: chunked") + b"%x\r\n" % GIB),
+        32,
+        200,
+        [("INFO", "408")],
     ),
     "a-gibibyte-not-wanted": Case(partial(say, PUT("/", f"Content-Length: {GIB}")), 2, 200, []),
     "half-closed-in-silence": Case(partial(say_and_half_close, b""), 0, 0, []),
