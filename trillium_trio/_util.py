@@ -1,11 +1,9 @@
-"""What several layers share: checks of settings, bytes of buffers, a log that harms nobody."""
+"""What several layers share: checks of settings, bytes of buffers."""
 
 from __future__ import annotations
 
-import logging
-import traceback
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .exceptions import ConfigError
 
@@ -16,38 +14,7 @@ if TYPE_CHECKING:
     # collections.abc.Buffer, which says all that there are, comes with Python 3.12.
     Buffer: TypeAlias = bytes | bytearray | memoryview | array[Any] | mmap
 
-__all__ = ["SafeLogger", "as_bytes", "byte_view", "check_count", "check_number", "printable"]
-
-
-@final
-class SafeLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose failures stay its own.
-
-    A filter or a handler of logs may raise, and would then end what it was told of: a connection,
-    and with it the server. Here it is printed, unless `logging.raiseExceptions` is off.
-
-    Args:
-      name: Of the logger.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(logging.getLogger(name))
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log; every other method comes here. Any: what `logging` takes."""
-        try:
-            # The caller's line, and not this one.
-            super().log(level, msg, *args, stacklevel=2, **kwargs)
-        except Exception:
-            if logging.raiseExceptions:
-                traceback.print_exc()
-
-
-def printable(text: str) -> str:
-    """Escape what could end a line of a log or command a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+__all__ = ["as_bytes", "byte_view", "check_count", "check_number"]
 
 
 def byte_view(buffer: Buffer) -> memoryview:

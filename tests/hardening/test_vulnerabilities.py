@@ -342,6 +342,33 @@ async def test_the_message_of_an_exception_is_one_printable_line(
     assert record.getMessage().endswith(r"no é\r\n\x1b[2J\u202e forged")
 
 
+async def test_the_traceback_of_an_exception_forges_no_line(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        text = await conn.request_body.text()
+        try:
+            raise LookupError(f"first {text}")
+        except LookupError as error:
+            error.add_note(f"note {text}")
+            raise ExceptionGroup(f"group {text}", [ValueError(f"second {text}")]) from error
+
+    async with serving(handler) as app:
+        client = app.connect()
+        body = b"\r\nERROR forged\x1b[2J\n  | forged"
+        await client.send(request("/", method="POST", body=body))
+        assert (await client.response()).status == 500
+    [record] = logged(caplog)
+    assert record.exc_info is not None
+    lines = logging.Formatter().format(record).split("\n")
+    assert "Traceback (most recent call last):" in lines
+    assert all(line.isprintable() for line in lines)
+    for what in ("first", "second", "note", "group"):
+        [shown] = [line for line in lines[1:] if f"{what} \\r\\nERROR forged\\x1b" in line]
+        assert not shown.startswith("ERROR")
+    assert not any(line.startswith(("ERROR", "  | forged")) for line in lines)
+
+
 async def test_an_answered_request_logs_nothing_whatever_it_says(
     autojump_clock: object, caplog: pytest.LogCaptureFixture
 ) -> None:

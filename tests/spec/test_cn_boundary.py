@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -171,6 +172,40 @@ async def test_cn_24_a_fault_of_the_application(
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert "GET /broken" in record.getMessage()
+
+
+async def test_cn_27_a_failure_says_where_it_was_raised(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    def look_up() -> None:
+        int("boom")
+
+    async def in_a_child() -> None:
+        json.loads("{")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        match conn.path:
+            case "/sync":
+                look_up()
+            case "/group":
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(in_a_child)
+            case "/status":
+                raise tt.HttpError(418)
+        return None  # type: ignore[return-value]  # on purpose
+
+    async with serving(handler) as app:
+        for path in ("/sync", "/group", "/status", "/contract"):
+            await app.connect().get(path)
+    line = look_up.__code__.co_firstlineno + 1
+    sync, group, contract = (
+        each.getMessage() for each in caplog.records if each.levelno == logging.ERROR
+    )
+    assert sync.startswith("unix: GET /sync: ValueError: invalid literal")
+    assert sync.endswith(f" (in look_up, test_cn_boundary.py:{line})")
+    assert group.endswith(f" (in in_a_child, test_cn_boundary.py:{line + 3})")
+    # It is raised by the library, and names the handler.
+    assert contract.endswith(".handler returned NoneType instead of its conn")
 
 
 @pytest.mark.parametrize(

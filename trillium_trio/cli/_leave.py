@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 from ..swansong import attach_scope
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from ._handler import (
     Sequence,
     State,
     as_handler,
+    handler_name,
     leaves,
     run_handler,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "State",
     "Upgrade",
     "as_handler",
+    "handler_name",
     "leaves",
     "run_handler",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from operator import index
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, final
 from urllib.parse import parse_qs
 
@@ -220,7 +221,9 @@ class Conn:
 
         Raises:
           ValueError: It is not a final status (RFC 9110, 15); for 101 there is `upgrade`.
+          TypeError: It is no whole number.
         """
+        status = index(status)
         if not 200 <= status <= 999:
             raise ValueError(f"{status!r} is not the status of a final response (200 to 999)")
         self._status = status

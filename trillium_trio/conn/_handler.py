@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias, Union, cast, final
 
+from .._log import callable_name, kind_of, text_of
 from ..http import Status
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "Sequence",
     "State",
     "as_handler",
+    "handler_name",
     "leaves",
     "run_handler",
 ]
@@ -98,7 +99,7 @@ class Handler:
         return hook in vars(self) or getattr(type(self), hook) is not getattr(Handler, hook)
 
     def __repr__(self) -> str:
-        return f"<{self.name}>"
+        return f"<{handler_name(self)}>"
 
 
 @final
@@ -111,7 +112,7 @@ class _Function(Handler):
 
     @property
     def name(self) -> str:
-        return _name_of(self.run)
+        return callable_name(self.run)
 
 
 @final
@@ -158,7 +159,7 @@ class Init(Handler):
     @property
     def name(self) -> str:
         """Init and the function's name."""
-        return f"Init({_name_of(self._fn)})"
+        return f"Init({callable_name(self._fn)})"
 
 
 @final
@@ -183,7 +184,7 @@ class Lifespan(Handler):
     @property
     def name(self) -> str:
         """Lifespan and the function's name."""
-        return f"Lifespan({_name_of(self._fn)})"
+        return f"Lifespan({callable_name(self._fn)})"
 
 
 @final
@@ -204,7 +205,7 @@ class State(Handler):
     @property
     def name(self) -> str:
         """State and the value's type."""
-        return f"State({type(self._value).__name__})"
+        return f"State({kind_of(self._value)})"
 
 
 @final
@@ -261,7 +262,7 @@ class Sequence(Handler):
     @property
     def name(self) -> str:
         """The names of the handlers."""
-        return f"({', '.join(handler.name for handler in self.handlers)})"
+        return f"({', '.join(handler_name(each) for each in self.handlers)})"
 
 
 def as_handler(value: HandlerLike) -> Handler:
@@ -294,10 +295,15 @@ def as_handler(value: HandlerLike) -> Handler:
         and not hasattr(value, "__wrapped__")
     ):
         raise TypeError(
-            f"{_name_of(value)} is a plain function; write 'async def', or wrap it as "
+            f"{callable_name(value)} is a plain function; write 'async def', or wrap it as "
             f"sync_handler({value.__name__}) to run it in a worker thread"
         )
     return _Function(cast("Callable[[Conn], Awaitable[Conn]]", value))
+
+
+def handler_name(handler: Handler) -> str:
+    """Return what logs call a handler, whatever its `Handler.name` does."""
+    return text_of(getattr, handler, "name")
 
 
 def leaves(handler: Handler) -> tuple[Handler, ...]:
@@ -322,7 +328,7 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
         if hasattr(result, "__await__"):
             raise
         raise TypeError(
-            f"handler {handler.name} returned {type(result).__name__}, which is not awaitable"
+            f"handler {handler_name(handler)} returned {kind_of(result)}, which is not awaitable"
         ) from error
     return conn if returned is conn else _check(handler, conn, returned)
 
@@ -330,12 +336,6 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
 def _check(handler: Handler, conn: Conn, returned: object) -> Conn:
     if returned is not conn:
         raise TypeError(
-            f"handler {handler.name} returned {type(returned).__name__} instead of its conn"
+            f"handler {handler_name(handler)} returned {kind_of(returned)} instead of its conn"
         )
     return conn
-
-
-def _name_of(fn: object) -> str:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return getattr(fn, "__qualname__", None) or type(fn).__qualname__

@@ -247,20 +247,29 @@ class Connection(ABC):
     async def _contained(
         self, step: Callable[[], Awaitable[None]], scope: trio.CancelScope
     ) -> BaseException | None:
-        """Run a step, log what leaves it; return what must leave the task: Cancelled."""
+        """Run a step and contain what leaves it; return what must leave the task: Cancelled."""
         try:
             with scope:
-                await step()
-        except BaseException as error:  # the boundary around a connection
-            cancelled, rest = split_cancelled(error)
-            if rest is not None:
-                final_word = find_exit(rest)
-                if final_word is not None:
-                    self.service.on_exit(final_word)
-                else:
-                    self.log(rest)
+                # Inside, because a scope calls methods of a group that passes through it.
+                try:
+                    await step()
+                except BaseException as error:  # the boundary around a connection
+                    self._contain(error)
+        except trio.Cancelled as cancelled:
             return cancelled
         return None
+
+    def _contain(self, error: BaseException) -> None:
+        """Log what left the connection's code; raise what must leave its task: Cancelled."""
+        cancelled, rest = split_cancelled(error)
+        if rest is not None:
+            final_word = find_exit(rest)
+            if final_word is not None:
+                self.service.on_exit(final_word)
+            else:
+                self.log(rest)
+        if cancelled is not None:
+            raise cancelled from None
 
     def log(self, error: BaseException) -> None:
         """Log an exception as the error table says, with peer and request."""

@@ -15,17 +15,25 @@
 
 "Cut" means that the peer can tell: a chunked body gets no last chunk, a declared length is not
 reached, a body that ends with the connection is reset.
+
+An exception comes from the application, and its methods and properties may do anything. What it is,
+its type says, not `isinstance`, which asks the object as well. An HttpError whose status is none is
+any other Exception.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
-from typing import final
+from math import inf
+from operator import index
+from traceback import walk_tb
+from typing import TYPE_CHECKING, final
 
 import trio
 
-from .._util import SafeLogger, printable
+from .._log import SafeLogger, is_application, kind_of, leaves_of, text_of, traceback_of
 from ..exceptions import ClientDisconnected, HttpError
 from ._wire import Stalled
 
@@ -38,6 +46,9 @@ __all__ = [
     "logger",
     "split_cancelled",
 ]
+
+if TYPE_CHECKING:
+    from types import UnionType
 
 logger = SafeLogger("trillium_trio.driver")
 
@@ -74,20 +85,22 @@ _BROKEN = Verdict(status=500, level=logging.ERROR, has_traceback=True)
 
 def judge(error: BaseException) -> Verdict:
     """Look an exception up in the table."""
-    if isinstance(error, BaseExceptionGroup):
-        leaves = list(_leaves(error))
-        if all(isinstance(leaf, HttpError | ClientDisconnected) for leaf in leaves):
-            # Of two that read the same body, the second learns only that it broke off.
-            answers = [leaf for leaf in leaves if isinstance(leaf, HttpError)]
-            return judge(answers[0]) if answers else _GONE
-        return _BROKEN
-    if isinstance(error, HttpError):
-        return Verdict(status=error.status, level=logging.INFO, has_traceback=False)
-    if isinstance(error, Stalled):
+    leaves = leaves_of(error)
+    is_group = _is_a(error, BaseExceptionGroup)
+    if is_group and all(_is_a(leaf, HttpError | ClientDisconnected) for leaf in leaves):
+        # Of two that read the same body, the second learns only that it broke off.
+        answers = [leaf for leaf in leaves if _is_a(leaf, HttpError)]
+        return judge(answers[0]) if answers else _GONE
+    if _is_a(error, HttpError):
+        status = _status_of(error)
+        if status is None:
+            return _BROKEN
+        return Verdict(status=status, level=logging.INFO, has_traceback=False)
+    if _is_a(error, Stalled):
         return _STALLED
-    if isinstance(error, ClientDisconnected):
+    if _is_a(error, ClientDisconnected):
         return _GONE
-    if isinstance(error, BodyLengthError):
+    if _is_a(error, BodyLengthError):
         return _WRONG_LENGTH
     return _BROKEN
 
@@ -98,20 +111,21 @@ def log_failure(error: BaseException, peer: str, label: str) -> None:
     if logger.isEnabledFor(verdict.level):
         logger.log(
             verdict.level,
-            "%s: %s: %s: %s",
+            "%s: %s: %s: %s%s",
             peer,
             label,
-            type(error).__name__,
+            kind_of(error),
             # One line, also where a handler has put into it what its client sent.
-            printable(str(error)),
+            text_of(str, error),
+            _place_of(error) if verdict.has_traceback else "",
             exc_info=error if verdict.has_traceback else None,
         )
 
 
 def find_exit(error: BaseException) -> BaseException | None:
     """Return the KeyboardInterrupt or SystemExit that an exception is or holds."""
-    for leaf in _leaves(error):
-        if isinstance(leaf, KeyboardInterrupt | SystemExit):
+    for leaf in leaves_of(error):
+        if _is_a(leaf, KeyboardInterrupt | SystemExit):
             return leaf
     return None
 
@@ -119,15 +133,50 @@ def find_exit(error: BaseException) -> BaseException | None:
 def split_cancelled(
     error: BaseException,
 ) -> tuple[BaseException | None, BaseException | None]:
-    """Split what left a task into trio's cancellation, which must go on, and all the rest."""
-    if isinstance(error, trio.Cancelled):
-        return error, None
-    if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)
-    return None, error
+    """Split what left a task into trio's cancellation, which must go on, and all the rest.
+
+    It is called in the task, inside the scopes that may be cancelled. A `trio.Cancelled` that comes
+    while none of them is was kept from elsewhere, and would end the server: it belongs to the rest.
+    """
+    leaves = leaves_of(error)
+    cancelled = [leaf for leaf in leaves if _is_a(leaf, trio.Cancelled)]
+    if not cancelled or trio.current_effective_deadline() > -inf:
+        return None, error
+    rest = [leaf for leaf in leaves if not _is_a(leaf, trio.Cancelled)]
+    if not rest:
+        # All the same order to end: one is as good as all.
+        return cancelled[0], None
+    # Not by its `split`, which may be the application's.
+    group = BaseExceptionGroup("beside a cancellation", rest)
+    return cancelled[0], group.with_traceback(traceback_of(error))
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
-    return [error]
+def _place_of(error: BaseException) -> str:
+    """Return where the application raised an exception, as `` (in function, file:line)``.
+
+    That is its innermost frame outside trio and this package. Empty if it has none.
+    """
+    for each in (leaves_of(error)[0], error):
+        frames = [
+            (frame.f_code, line)
+            for frame, line in walk_tb(traceback_of(each))
+            if is_application(frame)
+        ]
+        if frames:
+            code, line = frames[-1]
+            file = text_of(os.path.basename, code.co_filename)
+            return f" (in {text_of(str, code.co_name)}, {file}:{line})"
+    return ""
+
+
+def _is_a(error: BaseException, kind: type[BaseException] | UnionType) -> bool:
+    return issubclass(type(error), kind)
+
+
+def _status_of(error: BaseException) -> int | None:
+    """Return the status of an HttpError, or None if it has none that can be answered with."""
+    try:
+        status = index(error.status)  # type: ignore[attr-defined]  # or it has none
+    except BaseException:  # a property of the application
+        return None
+    return status if 400 <= status <= 599 else None

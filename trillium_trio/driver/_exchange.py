@@ -135,10 +135,14 @@ class Exchange(ABC):
             # the connection sends the response outside it.
             self.is_answered = True
             await trio.lowlevel.checkpoint()
-        if self.send_plain():
-            self.release()
-            return True
-        return await self.respond()
+        try:
+            is_sent = self.send_plain()
+        except Exception:
+            is_sent = False  # respond() meets it again, and knows what to do
+        if not is_sent:
+            return await self.respond()
+        self.release()
+        return True
 
     async def respond(self) -> bool:
         """Run ``before_send`` and send the response; return whether another request may follow.

@@ -6,7 +6,7 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING
 
-from .._util import printable
+from .._log import printable
 from ..codec import render_whole
 from ..exceptions import ClientDisconnected
 from ..transport import Woken, close_politely

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import trio
 
 from ..codec import HeadLimits
-from ..conn import Handler, Sequence, leaves, run_handler
+from ..conn import Handler, Sequence, handler_name, leaves, run_handler
 from ..http import http_date
 from ._watchdog import Watchdog
 
@@ -125,4 +125,4 @@ class Service:
             connection.notice()
 
     def __repr__(self) -> str:
-        return f"<Service {self.handler.name}, {len(self.connections)} connections>"
+        return f"<Service {handler_name(self.handler)}, {len(self.connections)} connections>"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from anyio.to_thread import run_sync
 
+from .._log import callable_name
 from ..conn import Handler
 
 if TYPE_CHECKING:
@@ -38,4 +39,4 @@ class _SyncHandler(Handler):
 
     @property
     def name(self) -> str:
-        return f"sync_handler({getattr(self._fn, '__qualname__', repr(self._fn))})"
+        return f"sync_handler({callable_name(self._fn)})"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger, add_note, text_of
 from ._errors import is_exhausted, is_of_one_connection
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ async def accept_loop(listener: BoundListener, start: Callable[[Transport], None
                 if not is_exhausted(exc):
                     raise
                 if not is_short:
-                    logger.warning("%s: cannot accept: %s; waiting", listener.facts.name, exc)
+                    name, why = listener.facts.name, text_of(str, exc)
+                    logger.warning("%s: cannot accept: %s; waiting", name, why)
                 is_short = True
                 await trio.sleep(_BACK_OFF_SECONDS)
                 continue
@@ -59,7 +60,7 @@ async def accept_loop(listener: BoundListener, start: Callable[[Transport], None
     except Exception as exc:
         if isinstance(exc, trio.ClosedResourceError) and listener.is_closing:
             return
-        exc.add_note(f"while accepting on {listener.facts.name}")
+        add_note(exc, f"while accepting on {listener.facts.name}")
         raise
     finally:
         await listener.aclose()

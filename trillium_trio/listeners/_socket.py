@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import trio
 from trio.lowlevel import notify_closing, wait_readable
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 from ..transport import SocketTransport
 from ._bound import BoundListener
 from ._errors import is_of_one_connection

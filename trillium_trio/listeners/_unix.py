@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 from ..exceptions import BindError
 
 logger = SafeLogger("trillium_trio.listeners")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 from ..codec import render_error
 from ..driver import Http1Connection
 from ..exceptions import ClientDisconnected

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 from ..swansong import attach_scope, drain_report, no_guards, record_cut, was_cancelled
 
 if TYPE_CHECKING:

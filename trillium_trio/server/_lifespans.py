@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger, add_note
+from ..conn import handler_name
 from ..swansong import GuardReport, attach_scope, record_cut
 
 if TYPE_CHECKING:
@@ -72,17 +73,18 @@ class Lifespans:
             return
         handler, *rest = handlers
         with trio.CancelScope() as scope:
-            self._entering, self.current = scope, handler.name
+            name = handler_name(handler)
+            self._entering, self.current = scope, name
             try:
-                async with _Named(handler.lifespan(info), f"{handler.name}.lifespan"):
+                async with _Named(handler.lifespan(info), handler):
                     self._entering = self.current = None
                     await self.run_inside(rest, info, run)
                     scope.deadline = self._begin_clean_up()
-                    self.current = handler.name
+                    self.current = name
             except Exception as error:  # raised by the server when all is closed
                 self._keep(error)
         if scope.cancelled_caught and self._entering is not scope:
-            reason = f"the clean-up of {handler.name} took over {self._cleanup_timeout:g} s"
+            reason = f"the clean-up of {name} took over {self._cleanup_timeout:g} s"
             logger.error("%s: cut", reason)
             record_cut(self._swansong, GuardReport(), reason=reason)
 
@@ -114,12 +116,12 @@ class Lifespans:
 class _Named:
     """Enters and leaves a lifespan; what it raises of its own gets a note with its name."""
 
-    def __init__(self, lifespan: AbstractAsyncContextManager[object], name: str) -> None:
+    def __init__(self, lifespan: AbstractAsyncContextManager[object], handler: Handler) -> None:
         self._lifespan = lifespan
-        self._name = name
+        self._handler = handler
 
     async def __aenter__(self) -> None:
-        with naming(self._name):
+        with naming(self._handler, "lifespan"):
             await self._lifespan.__aenter__()
 
     async def __aexit__(
@@ -128,15 +130,15 @@ class _Named:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        with naming(self._name):
+        with naming(self._handler, "lifespan"):
             return await self._lifespan.__aexit__(exc_type, exc, traceback)
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Note on whatever exception passes where it came from."""
+def naming(handler: Handler, hook: str) -> Iterator[None]:
+    """Note on whatever exception passes which hook of which handler it came from."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"in {name}")
+        add_note(error, f"in {handler_name(handler)}.{hook}")
         raise

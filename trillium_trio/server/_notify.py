@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from typing import final
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 
 __all__ = ["Notifier"]
 

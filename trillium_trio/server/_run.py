@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger, kind_of
 from ..exceptions import MisuseError
 from ._signals import SignalLadder, hooked_signals, is_main_thread
 
@@ -73,7 +73,7 @@ async def serving(server: Server) -> AsyncIterator[ServerHandle]:
             yield await nursery.start(serve)
         except _FAILURES as error:  # raised below, bare
             failures.append(error)
-            server.stop_at_once(f"left with {type(error).__name__}")
+            server.stop_at_once(f"left with {kind_of(error)}")
         else:
             server.stop()
     for later in failures[1:]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
-from .._util import SafeLogger
-from ..conn import Info, as_handler, leaves
+from .._log import SafeLogger, add_note, kind_of
+from ..conn import Info, as_handler, handler_name, leaves
 from ..driver import Service, find_exit, split_cancelled
 from ..exceptions import MisuseError
 from ..http import TypeMap
@@ -252,7 +252,7 @@ class Server:
         handlers = leaves(self._handler)
         for handler in handlers:
             if self._node.is_running and handler.overrides("init"):
-                with attach_scope(self._node, counts=False), naming(f"{handler.name}.init"):
+                with attach_scope(self._node, counts=False), naming(handler, "init"):
                     await handler.init(info)
         notifier = Notifier(notify_socket())
         drain = Drain(
@@ -346,7 +346,7 @@ class Server:
         except BaseException as error:
             cancelled, rest = split_cancelled(error)
             if rest is not None:
-                rest.add_note(f"in {name}")
+                add_note(rest, f"in {name}")
                 final_word = find_exit(rest)
                 if final_word is not None:
                     self._exit(final_word)
@@ -358,7 +358,7 @@ class Server:
 
     def _exit(self, error: BaseException) -> None:
         """End at once: a handler wants the process to exit."""
-        reason = f"{type(error).__name__} in a handler"
+        reason = f"{kind_of(error)} in a handler"
         self._failure = error
         self._node.shut_down()
         record_cut(self._node, self._node.guard_report(stacks=True), reason=reason)
@@ -381,7 +381,7 @@ class Server:
 
     def __repr__(self) -> str:
         state = "running" if self.is_running else "over" if self.is_over else "not ready"
-        return f"<Server {self._handler.name} {state}>"
+        return f"<Server {handler_name(self._handler)} {state}>"
 
 
 @contextmanager
@@ -394,12 +394,8 @@ def _bare() -> Iterator[None]:
         if final_word is not None:
             raise final_word from None
         cancelled, rest = split_cancelled(group)
-        if rest is not None:
+        if cancelled is None or rest is not None:
             raise
-        # All the same order to end: one is as good as all.
-        while isinstance(cancelled, BaseExceptionGroup):
-            cancelled = cancelled.exceptions[0]
-        assert cancelled is not None
         raise cancelled from None
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 import trio
 
-from .._util import SafeLogger
+from .._log import SafeLogger
 from ..exceptions import MisuseError
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
+from .._log import callable_name
 from ..exceptions import MisuseError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Tasks:
           MisuseError: The server is over.
         """
         self._refuse_if_closed(fn)
-        guard = self._swansong.guard(_name_of(fn))
+        guard = self._swansong.guard(callable_name(fn))
         scope = trio.CancelScope()
         if self._cut_reason is not None:
             scope.cancel(reason=self._cut_reason)
@@ -111,12 +112,12 @@ class Tasks:
 
     def _refuse_if_closed(self, fn: object) -> None:
         if self._is_closed:
-            raise MisuseError(f"{_name_of(fn)} cannot be started: the server is over")
+            raise MisuseError(f"{callable_name(fn)} cannot be started: the server is over")
 
     async def _run_service(
         self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
     ) -> None:
-        name = f"service {_name_of(fn)}"
+        name = f"service {callable_name(fn)}"
         self._running.append(name)
         try:
             await self._watch(name, fn, *args)
@@ -132,11 +133,13 @@ class Tasks:
     ) -> None:
         try:
             with guard, scope:
-                await fn(*args)
-        except BaseException as error:
-            remaining = self._contain(_name_of(fn), error)
-            if remaining is not None:
-                raise remaining from None
+                # Inside, because a scope calls methods of a group that passes through it.
+                try:
+                    await fn(*args)
+                except BaseException as error:
+                    cancelled = self._contain(callable_name(fn), error)
+                    if cancelled is not None:
+                        raise cancelled from None
         finally:
             del self._work[scope]
 
@@ -149,7 +152,3 @@ def _spawn(
 ) -> None:
     assert nursery is not None, "started only once the nurseries are open"
     nursery.start_soon(fn, *args)
-
-
-def _name_of(fn: object) -> str:
-    return getattr(fn, "__qualname__", None) or repr(fn)

@@ -1,4 +1,4 @@
-"""Graceful shutdown: stop, guards, completion. Imports nothing of ours but the exceptions.
+"""Graceful shutdown: stop, guards, completion. Imports the exceptions and the log of ours.
 
 States of one `Swansong`, a node in a tree of them:
 

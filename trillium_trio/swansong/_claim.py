@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, final
 
 import trio
+
+from trillium_trio._log import SafeLogger, printable, text_of
 
 from ._node import wake_due
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "logger", "release_hold", "take_hold"]
 
-logger: Final = logging.getLogger("trillium_trio.swansong")
+logger: Final = SafeLogger("trillium_trio.swansong")
 
 
 @final
@@ -102,7 +103,7 @@ class Claim:
         for start, end, number in self._code.co_lines():
             if start <= self._instruction < end and number is not None:
                 line = number
-        return f"{self._code.co_filename}:{line}"
+        return printable(f"{self._code.co_filename}:{line}")
 
     @property
     def age(self) -> float:
@@ -164,11 +165,9 @@ def _after_release(claim: Claim, *, finished: int) -> None:
 
 def _log_late_release(claim: Claim, now: float) -> None:
     if logger.isEnabledFor(logging.DEBUG):
-        # A handler of logs that fails is not to fail whoever releases a guard.
-        with suppress(Exception):
-            logger.debug(
-                "guard taken at %s released during shutdown after %.1fs: %s",
-                claim.site,
-                now - claim.taken_at,
-                claim.label,
-            )
+        logger.debug(
+            "guard taken at %s released during shutdown after %.1fs: %s",
+            claim.site,
+            now - claim.taken_at,
+            text_of(str, claim.label),
+        )

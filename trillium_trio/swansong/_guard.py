@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, final
 
 import trio
 
+from trillium_trio._log import text_of
 from trillium_trio.exceptions import MisuseError
 
 from ._claim import logger
@@ -140,9 +141,10 @@ def name_holder(claim: Claim, task: trio.lowlevel.Task | None = None) -> None:
 def _warn_in_passing(message: str) -> None:
     try:
         warnings.warn(message, ResourceWarning, stacklevel=2)
-    except ResourceWarning as error:
-        # Warnings are errors here, but the frame that we are in has nothing to do with it.
-        logger.warning("%s", error)
+    except Exception as error:
+        # Warnings are errors here, or showing them fails; the frame that we are in has nothing to
+        # do with it.
+        logger.warning("%s", text_of(str, error))
 
 
 _KINDS: Final = ("__await__", "__aiter__", "__iter__", "__enter__", "__aenter__")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from trillium_trio._log import text_of
+
 from ._report import GuardEntry, GuardReport
 from ._stacks import Snapshot
 
@@ -52,14 +54,7 @@ def _entry(
         site=site,
         count=len(claims),
         oldest_age=now - claims[0].taken_at,
-        labels=tuple(_text(claim.label) for claim in claims if claim.label is not None),
+        labels=tuple(text_of(str, claim.label) for claim in claims if claim.label is not None),
         stacks=tuple(shown),
         where=where,
     )
-
-
-def _text(label: object) -> str:
-    try:
-        return str(label)
-    except Exception as error:
-        return f"<label that raised {type(error).__name__}>"

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from trillium_trio._log import is_application, printable, text_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
 __all__ = ["Snapshot", "holders_here"]
-
-# "Application" is what is left when these and the standard library are taken away.
-_LIBRARIES: Final = frozenset({"trio", "outcome", "anyio", __name__.partition(".")[0]})
 
 # Of a task's children so many are shown at each level; a report is read by people.
 _CHILDREN_SHOWN: Final = 10
@@ -50,13 +49,14 @@ class Snapshot:
         """
         if isinstance(holder, threading.Thread):
             frames = self._threads.get(holder.ident or 0, [])
-            return "\n".join([f"thread {holder.name}", *_lines(frames)]), _where(frames)
+            name = text_of(getattr, holder, "name")
+            return "\n".join([f"thread {name}", *_lines(frames)]), _where(frames)
         lines = list(self._task_lines(holder))
         worker = self._worker_frames(holder)
         return "\n".join(lines), _where(worker) or _where(self._task_frames(holder))
 
     def _task_lines(self, task: trio.lowlevel.Task) -> Iterator[str]:
-        yield f"task {task.name}"
+        yield f"task {text_of(str, task.name)}"
         yield from _lines(self._task_frames(task))
         worker = self._worker_frames(task)
         if worker:
@@ -122,21 +122,17 @@ def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _is_application(frame: FrameType) -> bool:
-    package = _module(frame).partition(".")[0]
-    return package not in _LIBRARIES and package not in sys.stdlib_module_names
-
-
 def _line(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    code = frame.f_code
+    return printable(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}")
 
 
 def _lines(frames: list[FrameType]) -> Iterator[str]:
     # What the application waits for is what its reader can change. The frames below it, in trio and
     # in ourselves, are the same ten for everyone.
-    for frame in [frame for frame in frames if _is_application(frame)] or frames:
+    for frame in [frame for frame in frames if is_application(frame)] or frames:
         yield f"  {_line(frame)}"
 
 
 def _where(frames: list[FrameType]) -> str | None:
-    return next((_line(frame) for frame in frames if _is_application(frame)), None)
+    return next((_line(frame) for frame in frames if is_application(frame)), None)

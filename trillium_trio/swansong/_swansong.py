@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, final, overload
 
 import trio
 
+from trillium_trio._log import kind_of, text_of
+
 from ._claim import Claim
 from ._completion import NoGuards, ShutdownCompletion, ShutdownState, ShuttingDown
 from ._guard import Guard, Guarded, check_wrappable
@@ -91,6 +93,8 @@ class Swansong:
         """
         node = self._node
         if not node.is_cancelled:
+            if reason is not None:
+                reason = text_of(str, reason)
             # First, because a node that runs keeps no record of what is cut.
             node.stop()
             # Before anything unwinds: afterwards there are no stacks to see.
@@ -279,7 +283,7 @@ class Swansong:
         if exc is None:
             await self.shut_down()
         else:
-            self.cancel(f"left with {type(exc).__name__}")
+            self.cancel(f"left with {kind_of(exc)}")
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f" {self.name!r}"

@@ -82,6 +82,7 @@ async def test_the_request(autojump_clock: object) -> None:
         (lambda conn: conn.with_added_response_header("x", "1"), 404, {"x": "1"}, b""),
         (lambda conn: conn.ok(5), 500, {}, b"Internal Server Error\n"),
         (lambda conn: conn.with_status(101), 500, {}, b"Internal Server Error\n"),
+        (lambda conn: conn.with_status(200.5), 500, {}, b"Internal Server Error\n"),
         (
             lambda conn: conn.with_response_header("x", "a\r\nb"),
             500,

@@ -26,6 +26,8 @@ def group(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
         (Stalled(), None, logging.INFO, False),
         (BodyLengthError(1, 2), 500, logging.ERROR, False),
         (KeyError(), 500, logging.ERROR, True),
+        (tt.HttpError(200), 500, logging.ERROR, True),
+        (tt.HttpError("404"), 500, logging.ERROR, True),  # type: ignore[arg-type]  # on purpose
         (group(tt.BadRequest(), tt.HttpError(418)), 400, logging.INFO, False),
         (group(group(tt.HttpError(418)), tt.BadRequest()), 418, logging.INFO, False),
         (group(tt.BadRequest(), KeyError()), 500, logging.ERROR, True),
@@ -53,10 +55,12 @@ async def test_split_cancelled() -> None:
         scope.cancel()
         with pytest.raises(trio.Cancelled) as caught:
             await trio.lowlevel.checkpoint()
-    cancelled = caught.value
-    assert split_cancelled(cancelled) == (cancelled, None)
-    first, rest = split_cancelled(group(cancelled, group(error)))
-    assert isinstance(first, BaseExceptionGroup)
-    assert first.exceptions == (cancelled,)
-    assert isinstance(rest, BaseExceptionGroup)
-    assert not rest.split(trio.Cancelled)[0]
+        cancelled = caught.value
+        assert split_cancelled(cancelled) == (cancelled, None)
+        assert split_cancelled(group(cancelled, group(cancelled))) == (cancelled, None)
+        first, rest = split_cancelled(group(cancelled, group(error)))
+        assert first is cancelled
+        assert isinstance(rest, BaseExceptionGroup)
+        assert rest.exceptions == (error,)
+    # Nobody has cancelled what it is raised in now.
+    assert split_cancelled(cancelled) == (None, cancelled)

@@ -78,4 +78,4 @@ def test_a_label_that_cannot_be_shown() -> None:
     swansong = Swansong()
     with swansong.guard(Odd()):
         [found] = swansong.guard_report()
-    assert found.labels == ("<label that raised ValueError>",)
+    assert found.labels == ("<Odd that raised ValueError>",)

@@ -12,8 +12,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from trillium_trio._log import is_application
 from trillium_trio.swansong import Swansong
-from trillium_trio.swansong._stacks import Snapshot, _is_application
+from trillium_trio.swansong._stacks import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -240,5 +241,5 @@ def test_what_counts_as_application() -> None:
 
     libraries = ["trio._core._run", "outcome", "anyio.to_thread", "asyncio", "trillium_trio.http"]
     applications = ["__main__", "my_app.views", "httpx._client", "tests.unit"]
-    assert [name for name in libraries if _is_application(frame_in(name))] == []
-    assert [name for name in applications if not _is_application(frame_in(name))] == []
+    assert [name for name in libraries if is_application(frame_in(name))] == []
+    assert [name for name in applications if not is_application(frame_in(name))] == []
