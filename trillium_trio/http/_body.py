@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, final, runtime_checkable
 
@@ -68,7 +69,8 @@ class Body:
 
     def __init__(self, data: bytes | bytearray | memoryview | str = b"") -> None:
         if isinstance(data, str):
-            self.data = data.encode()
+            # Not its own method: a subclass of `str` may have one that gives anything.
+            self.data = str.encode(data)
             self.is_text = True
         else:
             try:
@@ -93,9 +95,15 @@ class Body:
             any other type breaks the response off.
           length: Bytes that the source will give, if known. A source that gives fewer or more
             breaks the response off, so that the client can see it.
+
+        Raises:
+          TypeError: The length is no whole number.
+          ValueError: It is negative.
         """
-        if length is not None and length < 0:
-            raise ValueError(f"the length of a body cannot be {length}")
+        if length is not None:
+            length = index(length)
+            if length < 0:
+                raise ValueError(f"the length of a body cannot be {length}")
         return cls._of_source(source, length)
 
     @classmethod

@@ -36,6 +36,7 @@ class Headers:
     Raises:
       ValueError: A name is no token, or a value holds a control character (CR, LF and NUL among
         them) or a character beyond latin-1. The message names the field.
+      TypeError: A name or value is no `str`. The message names the field.
     """
 
     __slots__ = ("_block", "_fields")
@@ -92,7 +93,7 @@ class Headers:
         """Replace every field called ``name`` by this one, which goes last.
 
         Raises:
-          ValueError: As for the class. Nothing has changed.
+          ValueError, TypeError: As for the class. Nothing has changed.
         """
         field = _checked(name, value)
         key = field[0]
@@ -105,7 +106,7 @@ class Headers:
         """Add a field behind the others, leaving those of the same name.
 
         Raises:
-          ValueError: As for the class. Nothing has changed.
+          ValueError, TypeError: As for the class. Nothing has changed.
         """
         field = _checked(name, value)
         self._split().append(field)
@@ -201,8 +202,24 @@ def _checked_name(name: str) -> str:
     return name.lower()
 
 
+def _plain(name: str, value: str) -> tuple[str, str]:
+    """Return name and value as plain strings: a subclass of `str` may change after the check.
+
+    Raises:
+      TypeError: One is no string. The message names the header.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a header must be str, not {type(name).__name__}")
+    name = str.__str__(name)
+    if not isinstance(value, str):
+        raise TypeError(f"the value of {name!r} must be str, not {type(value).__name__}")
+    return name, str.__str__(value)
+
+
 def _checked(name: str, value: str) -> _Field:
     """Return a field that is safe to send."""
+    if type(name) is not str or type(value) is not str:
+        name, value = _plain(name, value)
     lower = _checked_name(name)
     if _VALUE.fullmatch(value) is None:
         raise ValueError(

@@ -116,3 +116,22 @@ def test_repr_shows_kind_and_length() -> None:
     assert repr(Body.streaming(Stream())) == "<Body stream Stream, length unknown>"
     assert repr(Body.streaming(Stream(), 3)) == "<Body stream Stream, 3 bytes>"
     assert repr(Body.from_path("a/b")) == f"<Body file {str(Path('a/b'))!r}, length unknown>"
+
+
+@pytest.mark.parametrize("length", [5.0, "5", object()])
+def test_cn_27_a_length_is_a_whole_number(length: Any) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b""
+
+    with pytest.raises(TypeError):
+        Body.streaming(pieces(), length=length)
+
+
+def test_cn_27_a_subclass_of_str_is_sent_as_its_text() -> None:
+    class Changing(str):
+        __slots__ = ()
+
+        def encode(self, encoding: str = "", errors: str = "") -> Any:
+            return "not even bytes"
+
+    assert Body(Changing("text")).data == b"text"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from trillium_trio.http import Headers
@@ -126,3 +129,34 @@ def test_a_value_that_would_break_the_message_is_refused(value: str) -> None:
 
 def test_repr_shows_the_fields() -> None:
     assert repr(Headers({"A": "1"})) == "Headers([('A', '1')])"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("x-count", 5, "the value of 'x-count' must be str, not int"),
+        ("x-count", b"5", "the value of 'x-count' must be str, not bytes"),
+        ("x-count", None, "the value of 'x-count' must be str, not NoneType"),
+        (b"x-count", "5", "the name of a header must be str, not bytes"),
+    ],
+)
+def test_cn_27_what_is_no_string_names_the_header(name: Any, value: Any, message: str) -> None:
+    headers = Headers({"x-count": "1"})
+    for change in (headers.set, headers.append):
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            change(name, value)
+    assert headers.items() == [("x-count", "1")]
+
+
+def test_cn_27_a_subclass_of_str_is_kept_as_what_was_checked() -> None:
+    class Changing(str):
+        __slots__ = ()
+
+        def strip(self, chars: str | None = None) -> str:
+            return "1\r\nset-cookie: forged"
+
+        def __format__(self, spec: str) -> str:
+            return "1\r\nset-cookie: forged"
+
+    headers = Headers([(Changing("x-count"), Changing(" 1 "))])
+    assert headers.render() == b"x-count: 1\r\n"
