@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -484,6 +487,28 @@ def test_sv_15_spawn_returns_when_ready(local: tt.Config) -> None:
     assert not handle.is_running
     assert handle.block().is_clean
     assert server_threads() == []
+
+
+def test_sv_18_run_does_not_stop_an_asyncio_loop(local: tt.Config) -> None:
+    async def main() -> tt.DrainReport:
+        with pytest.raises(tt.MisuseError, match=r"use spawn\(\)"):
+            local.run(hello)
+        with local.spawn(hello) as handle:
+            assert handle.is_running
+        handle = await asyncio.to_thread(local.spawn, hello)
+        handle.shut_down()
+        return await asyncio.to_thread(handle.block)
+
+    assert asyncio.run(main()).is_clean
+    # The loop is over: nothing is in the way.
+    swansong = tt.Swansong()
+    swansong.shut_down()
+    assert local.with_swansong(swansong).run(hello).is_clean
+
+
+def test_sv_18_nothing_here_imports_asyncio() -> None:
+    program = "import sys, trillium_trio; assert 'asyncio' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_sv_15_leaving_the_block_with_an_exception_cancels(local: tt.Config) -> None:

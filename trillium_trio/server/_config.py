@@ -159,12 +159,16 @@ class Config(Settings):
         """Serve under ``trio.run`` until the drain is over; return how it went.
 
         Raises:
+          MisuseError: Called where an asyncio loop is running: use `spawn`.
           Exception: What ended the server, bare.
         """
         return run(self.server(handler))
 
     def spawn(self, handler: HandlerLike) -> ServerHandle:
         """Serve in a daemon thread; return once it is ready.
+
+        An asyncio loop that it is called in stands still until then:
+        ``await asyncio.to_thread(config.spawn, handler)`` keeps it going, and leaves signals alone.
 
         Raises:
           MisuseError: Called inside a trio run: use ``nursery.start(server.serve)``.

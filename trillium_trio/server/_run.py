@@ -34,6 +34,12 @@ _FAILURES = (Exception, KeyboardInterrupt, SystemExit)
 
 def run(server: Server) -> DrainReport:
     """Serve under ``trio.run`` until the drain is over; see `Config.run`."""
+    # Whoever runs a loop has imported it; for us it would cost 25 ms.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise MisuseError(
+            "run() would stop the asyncio loop of this thread: use spawn(), which serves in another"
+        )
 
     async def serve() -> None:
         await server.serve(task_status=_Status(_announce))
