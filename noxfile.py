@@ -1,7 +1,8 @@
 """Everything there is to check, each in an environment that it sets up itself.
 
-``nox`` runs the tests on every Python that is installed, and the static checks. Asked for by name:
-``nox -s bench`` runs the benchmarks, ``nox -s fuzz`` the fuzzers, ``nox -s soak`` the soak.
+``nox`` runs the tests on every Python that is installed, once more with the lowest versions of what
+is required, and the static checks. Asked for by name: ``nox -s bench`` runs the benchmarks,
+``nox -s fuzz`` the fuzzers, ``nox -s soak`` the soak.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
+from pathlib import Path
 
 import nox
 
@@ -17,7 +20,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 # The peers that the benchmarks compare with; those that are missing are left out of the tables.
 PEERS = ["aiohttp", "granian", "hypercorn[trio]", "starlette", "uvicorn[standard]"]
 
-nox.options.sessions = ["tests", "lint", "typing", "docs"]
+nox.options.sessions = ["tests", "lowest", "lint", "typing", "docs"]
 nox.options.error_on_missing_interpreters = False
 
 
@@ -42,6 +45,15 @@ select_pyenv_versions()
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after ``--`` go to pytest."""
     session.install("-e", ".[dev]")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that pyproject.toml allows; arguments go to pytest."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = [each.replace(">=", "==") for each in project["dependencies"]]
+    session.install("-e", ".[dev]", *pins)
     session.run("pytest", "-n", "auto", *session.posargs)
 
 

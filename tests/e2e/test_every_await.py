@@ -338,6 +338,9 @@ def driver_awaits() -> set[tuple[str, int]]:
 
 def connection_of(task: trio.lowlevel.Task | None) -> Http1Connection | None:
     """Return whose task it is, or whose handler's child."""
+    # One that has finished has no frames, over which trio 0.31 stumbles.
+    if task is not None and task.coro.cr_frame is None:
+        return None
     while task is not None:
         for frame, _ in task.iter_await_frames():
             if frame.f_code is Http1Connection.run.__code__:

@@ -26,7 +26,7 @@ def run(*arguments: str, **environment: str) -> Result:
 )
 def test_usage_is_status_2(arguments: list[str], complaint: str) -> None:
     result = run(*arguments)
-    assert complaint in result.stderr
+    assert complaint in result.output
     assert result.exit_code == 2
 
 
@@ -44,15 +44,15 @@ def test_usage_is_status_2(arguments: list[str], complaint: str) -> None:
 )
 def test_what_cannot_start_is_one_line_and_status_3(arguments: list[str], line: str) -> None:
     result = run(*arguments)
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-    assert line in result.stderr
+    assert result.output.startswith("Error: ")
+    assert result.output.count("\n") == 1
+    assert line in result.output
     assert result.exit_code == 3
 
 
 def test_an_environment_that_makes_no_sense_is_status_3() -> None:
     result = run("cli_app:hello", PORT="http")
-    assert result.stderr == "Error: PORT in the environment must be 0 to 65535, not 'http'\n"
+    assert result.output == "Error: PORT in the environment must be 0 to 65535, not 'http'\n"
     assert result.exit_code == 3
 
 
