@@ -37,6 +37,9 @@ from .._log import SafeLogger, is_application, kind_of, leaves_of, text_of, trac
 from ..exceptions import ClientDisconnected, HttpError
 from ._wire import Stalled
 
+if TYPE_CHECKING:
+    from types import UnionType
+
 __all__ = [
     "BodyLengthError",
     "Verdict",
@@ -46,9 +49,6 @@ __all__ = [
     "logger",
     "split_cancelled",
 ]
-
-if TYPE_CHECKING:
-    from types import UnionType
 
 logger = SafeLogger("trillium_trio.driver")
 

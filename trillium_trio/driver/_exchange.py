@@ -135,14 +135,10 @@ class Exchange(ABC):
             # the connection sends the response outside it.
             self.is_answered = True
             await trio.lowlevel.checkpoint()
-        try:
-            is_sent = self.send_plain()
-        except Exception:
-            is_sent = False  # respond() meets it again, and knows what to do
-        if not is_sent:
-            return await self.respond()
-        self.release()
-        return True
+        if self.send_plain():
+            self.release()
+            return True
+        return await self.respond()
 
     async def respond(self) -> bool:
         """Run ``before_send`` and send the response; return whether another request may follow.

@@ -84,7 +84,10 @@ class Http1Exchange(Exchange):
             or not service.swansong.is_running
         ):
             return False
-        plain = self.conn.plain_response()
+        try:
+            plain = self.conn.plain_response()
+        except Exception:
+            return False  # `send` meets it again, and its caller knows what to do
         if plain is None:
             return False
         status, fields, body = plain

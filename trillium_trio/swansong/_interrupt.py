@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import trio
 
+from trillium_trio._log import add_note, text_of
 from trillium_trio.exceptions import ShuttingDownError
 
 from ._guard import Wrapper, close_async_generator
@@ -107,8 +108,8 @@ class InterruptedAsyncIterator(Wrapper, AsyncIterator[T]):
                 with InterruptScope(self._node):
                     return await anext(self._iterator)
             except RuntimeError as error:
-                if str(error).startswith("Cancel scope stack corrupted"):
-                    error.add_note(_HINT)
+                if text_of(str, error).startswith("Cancel scope stack corrupted"):
+                    add_note(error, _HINT)
                 raise
         self.was_interrupted = True
         await close_async_generator(self._iterator)
