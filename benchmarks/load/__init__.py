@@ -13,5 +13,5 @@
 
 `asgi_app` is what uvicorn, hypercorn and granian serve; `floor` parses nothing and is what any
 server in Python costs at least. `wrk` makes the load; `generator` does where wrk is missing, and
-for transfers, whose 8 KiB reads in wrk would be the bottleneck, and for HTTPS.
+for transfers, whose 8 KiB reads in wrk would be the bottleneck, and for TLS handshakes.
 """

@@ -69,7 +69,9 @@ def drive(
     Raises:
       CannotMeasureError: The load generator failed, or nothing was answered.
     """
-    is_small = not case.transfer_bytes and not case.is_tls
+    # wrk resumes no session of TLS.
+    is_kept = "Connection: close" not in case.headers
+    is_small = not case.transfer_bytes and is_kept
     run = _wrk if is_small and has_wrk() else _generator
     before = process.cpu_seconds()
     requests, elapsed, errors = run(process.port, case, connections, seconds, core)
@@ -95,7 +97,8 @@ def _wrk(
             script.write(_WRK_POST.format(body_bytes=case.body_bytes))
             script.flush()
             command += ["-s", script.name]
-        text = _run([*command, f"http://127.0.0.1:{port}{case.path}"], core)
+        scheme = "https" if case.is_tls else "http"
+        text = _run([*command, f"{scheme}://127.0.0.1:{port}{case.path}"], core)
     total = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", text)
     if total is None:
         raise CannotMeasureError(f"wrk said: {text}")

@@ -53,6 +53,7 @@ class TlsTransport(Transport):
         "_failure",
         "_has_ended",
         "_incoming",
+        "_is_cut",
         "_is_eof",
         "_is_ready",
         "_is_sending",
@@ -83,6 +84,8 @@ class TlsTransport(Transport):
         self._is_ready = False
         self._has_ended = False
         self._is_eof = False
+        # Whether the last call to read left something of a record.
+        self._is_cut = False
         # Why nothing can be sent or received any more.
         self._failure: str | None = None
         self._unsent: bytes | memoryview = b""
@@ -153,7 +156,7 @@ class TlsTransport(Transport):
             # OpenSSL cannot decrypt behind its own close_notify; unread, it would cause a reset.
             await discard(below)
             return b""
-        if self._is_eof or self._incoming.pending or self._tls.pending():
+        if self._is_eof or self._is_cut or self._incoming.pending:
             # Nothing to wait for. But a receive is a checkpoint, and the wake comes first.
             await trio.lowlevel.checkpoint()
             if self.wake_reason is not None:
@@ -173,7 +176,7 @@ class TlsTransport(Transport):
         if self._has_ended:
             data = self.below.receive_nowait()
             return None if data else data
-        if self._failure or self._is_eof or self._incoming.pending or self._tls.pending():
+        if self._failure or self._is_eof or self._is_cut or self._incoming.pending:
             return self._decrypt(b"", max_bytes)
         data = self.below.receive_nowait(_RECEIVE_BYTES)
         if data is None:
@@ -181,7 +184,8 @@ class TlsTransport(Transport):
         self._is_eof = not data
         return self._decrypt(data, max_bytes)
 
-    def _decrypt(self, data: bytes, max_bytes: int) -> bytes | None:
+    # In one piece, because a call more would cost every request.
+    def _decrypt(self, data: bytes, max_bytes: int) -> bytes | None:  # noqa: C901
         """Decrypt what has come, and while it comes in full pieces, what follows.
 
         Returns:
@@ -189,39 +193,40 @@ class TlsTransport(Transport):
         """
         if self._failure is not None:
             raise ClientDisconnected(self._failure)
-        incoming = self._incoming
+        incoming, read = self._incoming, self._tls.read
         incoming.write(data)
+        self._is_cut = False
         pieces: list[bytes] = []
-        left = self._read_records(pieces, max_bytes)
-        while len(data) == _RECEIVE_BYTES and left and not incoming.pending:
-            data = self.below.receive_nowait(_RECEIVE_BYTES) or b""
-            incoming.write(data)
-            left = self._read_records(pieces, left)
-        if self._outgoing.pending:
-            self._answer()
-        if len(pieces) == 1:
-            return pieces[0]
-        return b"".join(pieces) if pieces or self._is_eof else None
-
-    def _read_records(self, pieces: list[bytes], max_bytes: int) -> int:
-        """Append what can be decrypted; return how much of ``max_bytes`` is left."""
-        tls, incoming = self._tls, self._incoming
         try:
-            while max_bytes and (incoming.pending or tls.pending()) and len(pieces) < _MAX_RECORDS:
-                piece = tls.read(max_bytes)
+            while len(pieces) < _MAX_RECORDS:
+                try:
+                    piece = read(max_bytes)
+                except ssl.SSLWantReadError:
+                    if len(data) < _RECEIVE_BYTES:
+                        break
+                    data = self.below.receive_nowait(_RECEIVE_BYTES) or b""
+                    incoming.write(data)
+                    continue
                 if not piece:
                     self._is_eof = True
                     break
                 pieces.append(piece)
                 max_bytes -= len(piece)
-        except ssl.SSLWantReadError:
-            pass
+                if not max_bytes:
+                    self._is_cut = True
+                    break
+                if not incoming.pending and len(data) < _RECEIVE_BYTES:
+                    break
         except ssl.SSLError as error:
             failure = self._fail(error)
             # What came before it is good; the next call raises.
             if not pieces:
                 raise failure from error
-        return max_bytes
+        if self._outgoing.pending:
+            self._answer()
+        if len(pieces) == 1:
+            return pieces[0]
+        return b"".join(pieces) if pieces or self._is_eof else None
 
     def _answer(self) -> None:
         """Send what TLS itself has to say in answer to what was received."""
@@ -240,8 +245,15 @@ class TlsTransport(Transport):
             taken = self._settle()
             if taken or self._unsent:
                 return taken
-        if type(data) is bytes and len(data) <= _PIECE_BYTES:
-            return self._send_piece(data)
+        if type(data) is bytes and len(data) <= _RECORD_BYTES:
+            # As `_send_piece` does, which would be a call more.
+            records = self._encrypt(data)
+            sent = self.below.send_nowait(records)
+            if sent == len(records):
+                return len(data)
+            self._unsent = memoryview(records)[sent:]
+            self._owed = len(data)
+            return self._settle()
         view = byte_view(data)
         taken = 0
         while taken < min(len(view), _MAX_SEND_BYTES) and not self._unsent:
