@@ -152,11 +152,7 @@ class TlsTransport(Transport):
         if self._failure is not None:
             raise ClientDisconnected(self._failure)
         below = self.below
-        if self._has_ended:
-            # OpenSSL cannot decrypt behind its own close_notify; unread, it would cause a reset.
-            await discard(below)
-            return b""
-        if self._is_eof or self._is_cut or self._incoming.pending:
+        if (self._is_eof or self._is_cut or self._incoming.pending) and not self._has_ended:
             # Nothing to wait for. But a receive is a checkpoint, and the wake comes first.
             await trio.lowlevel.checkpoint()
             if self.wake_reason is not None:
@@ -164,13 +160,18 @@ class TlsTransport(Transport):
             plain = self._decrypt(b"", max_bytes)
             if plain is not None:
                 return plain
-        while True:
+        while not self._has_ended:
             data = await below.receive_some(_RECEIVE_BYTES)
+            if self._has_ended:
+                break  # `send_eof` was called meanwhile.
             if not data:
                 self._is_eof = True
             plain = self._decrypt(data, max_bytes)
             if plain is not None:
                 return plain
+        # OpenSSL decrypts nothing behind its own close_notify; left unread, it would cause a reset.
+        await discard(below)
+        return b""
 
     def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
         if self._has_ended:
@@ -348,9 +349,9 @@ class TlsTransport(Transport):
             return
         if self.wake_reason is not None:
             raise Woken(self.wake_reason)
+        self._has_ended = True
         self._close_tls()
         await self._flush()
-        self._has_ended = True
         await self.below.send_eof()
 
     def abort(self) -> None:

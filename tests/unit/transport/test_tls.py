@@ -661,6 +661,20 @@ async def test_behind_its_own_end_nothing_is_received_or_sent(
         transport.send_nowait(b"x")
 
 
+async def test_a_receive_that_waits_when_it_ends_waits_for_the_peers_end(
+    pair: Pair, nursery: trio.Nursery
+) -> None:
+    received = collect(nursery, pair.transport.receive_some)
+    await wait_all_tasks_blocked()
+    await pair.transport.send_eof()
+    pair.send(b"too late")
+    await wait_all_tasks_blocked()
+    assert received == []
+    pair.sock.shutdown(socket.SHUT_WR)
+    await wait_all_tasks_blocked()
+    assert received == [b""]
+
+
 async def test_the_end_comes_behind_what_waits(pair: Pair, nursery: trio.Nursery) -> None:
     total = await fill(pair.transport)
     ended = collect(nursery, pair.transport.send_eof)
