@@ -470,6 +470,7 @@ async def test_no_timeout_follows_the_systems_clock(
 ) -> None:
     async with serving(hello, head_timeout=7, idle_timeout=9) as app:
         slow, idle = app.connect(), app.connect()
+        assert (await idle.get()).status == 200
         start, now = trio.current_time(), time.time()
         await slow.send(b"GET / HT")
         await settled()

@@ -36,7 +36,7 @@ async def test_cn_1_and_2_the_grace_is_for_one_more_request(
     async with serving(hello) as app:
         client = app.connect()
         if not is_fresh:
-            await trio.sleep(100 * GRACE)
+            await trio.sleep(9 * GRACE)
             await client.send(request())
             assert not (await client.response()).closes
         await trio.sleep(0.25)

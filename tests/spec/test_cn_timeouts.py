@@ -26,8 +26,8 @@ CHUNKED = request("/", "Transfer-Encoding: chunked", method="PUT", body=chunked(
 @pytest.mark.parametrize(
     ("sent", "after", "status"),
     [
-        pytest.param(b"", 60, 0, id="nothing"),
-        pytest.param(b"\r\n", 60, 0, id="an-empty-line-is-no-head"),
+        pytest.param(b"", 10, 0, id="nothing"),
+        pytest.param(b"\r\n", 10, 0, id="an-empty-line-is-no-head"),
         pytest.param(b"G", 10, 408, id="a-byte-of-a-head"),
         pytest.param(request()[:-1], 10, 408, id="all-of-a-head-but-a-byte"),
         pytest.param(UPLOAD, 30, 408, id="a-byte-of-a-body"),
@@ -51,12 +51,42 @@ async def test_cn_15_a_silent_peer(
 
 async def test_cn_15_each_timeout_has_its_setting(autojump_clock: object) -> None:
     async with serving(read, head_timeout=1, idle_timeout=2, body_timeout=4) as app:
-        for sent, after in ((b"G", 1), (b"", 2), (UPLOAD, 4)):
+        for sent, after in ((b"G", 1), (b"", 1), (request(), 2), (UPLOAD, 4)):
             client = app.connect()
             start = trio.current_time()
             await client.send(sent)
             await client.rest()
             assert trio.current_time() - start == after
+
+
+@pytest.mark.parametrize("status", [0, 408], ids=["nothing", "a-part"])
+async def test_cn_15_the_first_head_is_timed_from_the_accept(
+    status: int, autojump_clock: object
+) -> None:
+    async with serving(read) as app:
+        client = app.connect()
+        start = trio.current_time()
+        await trio.sleep(9)
+        await client.send(request()[:-1] if status else b"\r\n")
+        assert (await client.response()).status == status
+        assert trio.current_time() - start == 10
+
+
+async def test_cn_15_a_later_head_is_timed_from_its_first_byte(autojump_clock: object) -> None:
+    async with serving(read) as app:
+        client = app.connect()
+        for _ in range(2):
+            assert (await client.get()).status == 200
+            await trio.sleep(59)
+        start = trio.current_time()
+        await client.send(request()[:-1])
+        await trio.sleep(9)
+        await client.send(request()[-1:])
+        assert (await client.response()).status == 200
+        await client.send(b"G")
+        assert (await client.response()).status == 408
+        assert trio.current_time() - start == 9 + 10
+        await client.stream.aclose()
 
 
 async def test_cn_15_a_head_has_one_timeout_for_all_its_bytes(autojump_clock: object) -> None:

@@ -520,7 +520,7 @@ async def test_sv_17_an_idle_server_waits_for_no_time(mock_clock: MockClock) -> 
         # An idle connection arms its timeout, and nothing else.
         idle = app.listener.connect()
         await wait_all_tasks_blocked()
-        assert next_wake_up() == config.http.idle_timeout
+        assert next_wake_up() == config.http.head_timeout
         await idle.aclose()
         await wait_all_tasks_blocked()
         # A handler that does not wait for its peer arms nothing.

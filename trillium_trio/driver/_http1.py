@@ -56,15 +56,21 @@ class Http1Connection(Connection):
         wire, service = self.wire, self.service
         if self.transport.is_secure and not await self.shake_hands():
             return
+        # Until the first request is whole, silence and slowness share one timeout.
+        is_first, patience, idle_timeout = (
+            True,
+            service.http.head_timeout,
+            service.http.idle_timeout,
+        )
         while True:
             has_begun = wire.buffer and is_head_started(wire.buffer)
-            if not has_begun and not await self._wait_for_request():
+            if not has_begun and not await self._wait_for_request(patience):
                 break
             start = service.now()
             try:
                 parsed = read_head(wire.buffer, service.head_limits)
                 if parsed is None:
-                    parsed = await self._rest_of_head(start)
+                    parsed = await self._rest_of_head(self.idle_since if is_first else start)
             except HttpError as error:
                 await self.refuse(error)
                 break
@@ -85,6 +91,7 @@ class Http1Connection(Connection):
             if not inbound.is_complete and not await inbound.discard():
                 break
             self.idle_since = service.now()
+            is_first, patience = False, idle_timeout
             # An idle connection keeps nothing of its last request.
             self.exchange = None
             del exchange, inbound, guard, head, parsed
@@ -117,12 +124,16 @@ class Http1Connection(Connection):
 
     # -- between two requests ------------------------------------------------------------------
 
-    async def _wait_for_request(self) -> bool:
-        """Wait until a request has begun; return False if the connection is to end instead."""
+    async def _wait_for_request(self, patience: float) -> bool:
+        """Wait until a request has begun; return False if the connection is to end instead.
+
+        Args:
+          patience: Seconds that it may take in all, counted from `idle_since`.
+        """
         wire, service = self.wire, self.service
         self.state = _IDLE
         while True:
-            deadline = self.idle_since + service.http.idle_timeout
+            deadline = self.idle_since + patience
             if service.is_draining:
                 if self._finds_more():
                     return True
@@ -163,6 +174,9 @@ class Http1Connection(Connection):
 
     async def _rest_of_head(self, start: float) -> tuple[RequestHead, int] | None:
         """Read on until the head is complete; None if the peer leaves before.
+
+        Args:
+          start: When its timeout began.
 
         Raises:
           HttpError: The head is malformed, too large, or late.

@@ -24,8 +24,9 @@ class HttpConfig:
         Prevents: quadratic work in what looks at fields.
       max_body_bytes: What `RequestBody` reads by default; beyond it 413. Default: 10 MiB.
         Unit: bytes. Prevents: memory filled by one request.
-      head_timeout: From the first byte of a head to its last; beyond it 408. Default: 10.
-        Unit: seconds. Prevents: slowloris.
+      head_timeout: From the first byte of a head to its last, for the first head from the accept or
+        the TLS handshake; beyond it 408, or closed if no byte of a head has come. Default: 10.
+        Unit: seconds. Prevents: slowloris, and connections that never say anything.
       idle_timeout: Without a byte between requests; closes. Default: 60. Unit: seconds.
         Prevents: descriptors held by clients that have gone.
       body_timeout: Without a byte of a body that the handler waits for; 408. Default: 30.
