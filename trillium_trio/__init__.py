@@ -36,7 +36,7 @@ from .exceptions import (
 )
 from .handlers import sync_handler
 from .http import Body, Headers, HttpConfig, Status
-from .server import Config, Server, ServerHandle, config
+from .server import Config, ConnectionCounts, Server, ServerHandle, config
 from .swansong import (
     DrainReport,
     Guard,
@@ -56,6 +56,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Conn",
+    "ConnectionCounts",
     "ContentTooLarge",
     "DrainReport",
     "Guard",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # The connections that may be open
 
 
+# A request but for its empty line: not idle, and not in anybody's handler.
+BEGUN = request()[:-2]
+
+
 async def hello(conn: tt.Conn) -> tt.Conn:
     return conn.ok("hello")
 
@@ -33,7 +38,10 @@ async def test_sv_13_beyond_the_limit_503(caplog: pytest.LogCaptureFixture) -> N
         return conn.ok("hello")
 
     async with serving(handler, config=tt.Config(max_connections=2)) as net:
-        first, second = await net.connect(), await net.connect()
+        first, second = net.peer(), net.peer()
+        for each in (first, second):
+            await each.send(BEGUN)
+        await settled()
         for _ in range(3):
             refused = net.peer()
             # What it sends stays unread, and yet no reset destroys the answer.
@@ -41,17 +49,20 @@ async def test_sv_13_beyond_the_limit_503(caplog: pytest.LogCaptureFixture) -> N
             assert (response.status, response.closes) == (503, True)
             assert response.headers["retry-after"] == "1"
             assert await refused.ends()
-        assert (await first.get("/first")).body == b"hello"
+        await first.send(b"\r\n")
+        assert (await first.response()).body == b"hello"
         await second.stream.aclose()
         await settled()
         assert (await net.peer().get("/third")).body == b"hello"
-    assert calls == ["/first", "/third"]
-    assert caplog.text.count("2 connections are open") == 1
+    assert calls == ["/", "/third"]
+    assert caplog.text.count("2 connections are open: refusing") == 1
 
 
 async def test_sv_13_refusals_are_bounded_in_number_and_time(mock_clock: MockClock) -> None:
     async with serving(hello, config=tt.Config(max_connections=1)) as net:
-        kept = await net.connect()
+        kept = net.peer()
+        await kept.send(BEGUN)
+        await settled()
         flood = [net.peer() for _ in range(100)]
         await settled()
         answers = [await client.rest() for client in flood]
@@ -62,28 +73,92 @@ async def test_sv_13_refusals_are_bounded_in_number_and_time(mock_clock: MockClo
         mock_clock.jump(1)
         await settled()
         assert (await net.peer().rest()).startswith(b"HTTP/1.1 503 ")
-        assert (await kept.get()).body == b"hello"
+        await kept.send(b"\r\n")
+        assert (await kept.response()).body == b"hello"
 
 
 async def test_sv_13_one_with_tls_is_closed() -> None:
     async with serving(hello, tls=True, config=tt.Config(max_connections=1)) as net:
         served = await net.connect_tls()
-        assert (await served.get()).body == b"hello"
+        await served.send(BEGUN)
+        await settled()
         refused = await net.connect_tls()
         assert isinstance(refused.stream, trio.SSLStream)
         assert await Peer(refused.stream.transport_stream).ends()
-        assert (await served.get()).body == b"hello"
+        await served.send(b"\r\n")
+        assert (await served.response()).body == b"hello"
 
 
 async def test_sv_13_what_waits_in_the_queue_at_the_stop_is_refused_too() -> None:
     async with serving(hello, config=tt.Config(max_connections=1)) as net:
-        served = await net.connect()
+        served = net.peer()
+        await served.send(BEGUN)
+        await settled()
         queued = [net.peer() for _ in range(3)]
         net.handle.shut_down()
         for client in queued:
             await client.send(request())
             assert (await client.response()).status == 503
-        assert (await served.get()).closes
+        await served.send(b"\r\n")
+        assert (await served.response()).closes
+
+
+# Room for new connections
+
+
+async def test_cn_28_a_flood_of_silent_connections_keeps_nobody_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(hello, config=tt.Config(max_connections=32)) as net:
+        kept = await net.connect()
+        assert (await kept.get()).body == b"hello"
+        busy = net.peer()
+        await busy.send(BEGUN)
+        await settled()
+        for _ in range(8):
+            flood = [net.peer() for _ in range(50)]
+            await settled()
+            assert (await net.peer().get()).body == b"hello"
+        # The one that was unused for longest went first; it may come again.
+        assert await kept.ends()
+        assert (await net.peer().get()).body == b"hello"
+        # The last of the flood are still there, and could speak.
+        assert (await flood[-1].get()).body == b"hello"
+        await busy.send(b"\r\n")
+        assert (await busy.response()).body == b"hello"
+        counts = net.handle.connections
+        assert counts.refused == 0
+        assert counts.open <= 32
+        assert 1 <= counts.idle < counts.open + 1
+        assert counts.evicted == 2 + 8 * 51 + 1 - counts.open
+    assert caplog.text.count("32 connections are open: closing idle ones") == 1
+    assert "refusing" not in caplog.text
+
+
+async def test_cn_28_a_request_that_has_arrived_is_served(mock_clock: MockClock) -> None:
+    async with serving(hello, config=tt.Config(max_connections=4)) as net:
+        old = [await net.connect() for _ in range(4)]
+        # In one turn of the server's loop: the newcomers and the requests of the others.
+        new = [net.open() for _ in range(4)]
+        for sock in new:
+            sock.send(request())
+        for client in old:
+            assert isinstance(client.stream, trio.SocketStream)
+            fileno = client.stream.socket.fileno()
+            os.write(fileno, request())
+        for client in old:
+            assert (await client.response()).body == b"hello"
+        assert net.handle.connections.open <= 4
+
+
+async def test_cn_28_with_tls_an_idle_one_makes_room_and_a_handshake_does_not() -> None:
+    async with serving(hello, tls=True, config=tt.Config(max_connections=2)) as net:
+        idle, shaking = await net.connect_tls(), await net.connect_tls()
+        assert (await idle.get()).body == b"hello"
+        assert (await (await net.connect_tls()).get()).body == b"hello"
+        assert await idle.ends()
+        assert (await shaking.get()).body == b"hello"
+        assert net.handle.connections.evicted == 1
 
 
 # The descriptors that there are

@@ -400,25 +400,28 @@ async def test_sv_13_beyond_the_limit_503(
         return conn.ok("")
 
     async with running(handler, tt.config().with_max_connections(2)) as app:
-        first, second = await app.idle(), await app.idle()
+        first, second = await app.begun(), await app.begun()
         for _ in range(2):
             refused = await get(app.listener.connect(), "/refused")
             assert refused.startswith(b"HTTP/1.1 503 ")
             assert is_closing(refused)
-        assert calls == ["/", "/"]
-        assert caplog.text.count("2 connections are open") == 1
+        assert calls == []
+        assert caplog.text.count("2 connections are open: refusing") == 1
         await first.aclose()
-        await wait_all_tasks_blocked()
-        third = await app.idle()
-        assert b" 503 " in await get(app.listener.connect())
-        assert caplog.text.count("2 connections are open") == 2
         await second.aclose()
+        await wait_all_tasks_blocked()
+        third, fourth = await app.begun(), await app.begun()
+        assert b" 503 " in await get(app.listener.connect())
+        assert caplog.text.count("2 connections are open: refusing") == 2
+        counts = app.handle.connections
+        assert (counts.open, counts.idle, counts.refused, counts.evicted) == (2, 0, 3, 0)
         await third.aclose()
+        await fourth.aclose()
 
 
 async def test_sv_13_refusals_are_bounded(autojump_clock: MockClock) -> None:
     async with running(hello, tt.config().with_max_connections(1)) as app:
-        kept = await app.idle()
+        kept = await app.begun()
         clients = [app.listener.connect() for _ in range(100)]
         start = trio.current_time()
         # None of them closes or reads before it is told to.
@@ -430,7 +433,8 @@ async def test_sv_13_refusals_are_bounded(autojump_clock: MockClock) -> None:
         # Whoever does not close its end either is given up after a second.
         await trio.sleep(1.1)
         assert b" 503 " in await get(app.listener.connect())
-        assert await get(kept)
+        await kept.send_all(b"\r\n")
+        assert await receive_response(kept)
 
 
 async def test_sv_13_one_with_tls_is_closed(autojump_clock: MockClock) -> None:
@@ -451,6 +455,86 @@ async def test_sv_13_one_with_tls_is_closed(autojump_clock: MockClock) -> None:
         second = plain.connect()
         assert await receive_all(second) == b""
         await first.aclose()
+
+
+# CN-28, seen from the server
+
+
+async def test_cn_28_the_longest_unused_are_closed(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(hello, tt.config().with_max_connections(3)) as app:
+        clients = []
+        for _ in range(3):
+            clients.append(await app.idle())
+            await trio.sleep(1)
+        # The first is used again: now the second is the longest unused.
+        await get(clients[0])
+        await trio.sleep(1)
+        newcomer = await app.idle()
+        assert await receive_all(clients[1]) == b""
+        for each in (clients[0], clients[2], newcomer):
+            assert await get(each)
+        counts = app.handle.connections
+        assert (counts.open, counts.idle, counts.refused, counts.evicted) == (3, 3, 0, 1)
+        assert str(counts) == (
+            "3 connections are open, 3 of them idle; 1 were evicted and 0 refused so far"
+        )
+        for each in (*clients, newcomer):
+            await each.aclose()
+    assert caplog.text.count("closing idle ones to make room for unix") == 1
+
+
+@pytest.mark.parametrize("target", ["", "/hang"])
+async def test_cn_28_what_is_in_progress_makes_no_room(
+    target: str, autojump_clock: MockClock
+) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        await trio.sleep(5)
+        return conn.ok("at last")
+
+    async with running(handler, tt.config().with_max_connections(2)) as app:
+        busy = [await app.started(target) if target else await app.begun() for _ in range(2)]
+        assert b" 503 " in await get(app.listener.connect())
+        for each in busy:
+            if not target:
+                await each.send_all(b"\r\n")
+            assert (await receive_response(each)).endswith(b"at last")
+        # Idle now.
+        assert (await get(app.listener.connect())).endswith(b"at last")
+        assert app.handle.connections.evicted == 1
+        for each in busy:
+            await each.aclose()
+
+
+async def test_cn_28_a_server_full_of_busy_connections_looks_now_and_then(
+    autojump_clock: MockClock,
+) -> None:
+    limit = 256
+    async with running(hello, tt.config().with_max_connections(limit)) as app:
+        busy = [await app.begun() for _ in range(limit)]
+        for _ in range(2):
+            # The first looks and finds none; the next, at the same moment, does not look.
+            assert b" 503 " in await get(app.listener.connect())
+        for each in busy:
+            await each.send_all(b"\r\n")
+            await receive_response(each)
+        assert b" 503 " in await get(app.listener.connect())
+        await trio.sleep(0.1)
+        assert b" 200 " in await get(app.listener.connect())
+        assert app.handle.connections.evicted == limit // 16
+        for each in busy:
+            await each.aclose()
+
+
+async def test_cn_28_counts_before_and_after_serving(autojump_clock: MockClock) -> None:
+    async with running(hello, tt.config().with_max_connections(1)) as app:
+        first, second = await app.idle(), await app.idle()
+        await second.aclose()
+        await first.aclose()
+    counts = app.handle.connections
+    assert (counts.open, counts.idle, counts.evicted) == (0, 0, 1)
+    assert tt.config().server(hello).connections.open == 0
 
 
 # SV-14

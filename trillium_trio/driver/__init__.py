@@ -19,8 +19,9 @@ fewer than a hundred lines.
 
 What an exception means, for the peer and for the log, is one table in ``_errors.py``.
 
-Three things reach a connection from outside. The *stop* is looked up on the swansong, by whoever
+Four things reach a connection from outside. The *stop* is looked up on the swansong, by whoever
 writes a head. A *notice*, once, wakes a connection that is idle; others see it when they get there.
+An *eviction* ends one that is idle, because a new connection needs its place.
 A *cut* is the only thing that cancels: at the deadline of a drain, one connection at a time.
 """
 
@@ -31,7 +32,7 @@ from ._errors import find_exit, split_cancelled
 from ._exchange import Exchange, Phase
 from ._http1 import Http1Connection
 from ._outbound import as_piece, open_body
-from ._service import Service
+from ._service import Served, Service
 from ._watchdog import Timed, Watchdog
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Exchange",
     "Http1Connection",
     "Phase",
+    "Served",
     "Service",
     "State",
     "Timed",

@@ -128,6 +128,20 @@ class Connection(ABC):
             deadline = handshake_deadline(self.service, self.transport, self.idle_since)
             self.service.watchdog.arm(self.wire, deadline)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request of which nothing has come."""
+        return self.state is State.IDLE and not self.wire.buffer
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether `evict` was called and no request has come: it closes, or will when it runs."""
+        return self.transport.wake_reason is Wake.EVICTION
+
+    def evict(self) -> None:
+        """End an idle connection for the sake of a new one; a request that has come is served."""
+        self.transport.wake(Wake.EVICTION)
+
     def cut(self, reason: str, *, linger: float) -> None:
         """End the connection now; a request in progress is answered 503 if that is still possible.
 

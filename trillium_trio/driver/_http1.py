@@ -146,8 +146,7 @@ class Http1Connection(Connection):
             except ClientDisconnected:
                 return False
             except Woken as woken:
-                # Too late, unless something has come in this very moment.
-                if woken.reason is Wake.TIMEOUT and not self._finds_more():
+                if self._gives_up(woken.reason):
                     return False
                 continue
             if not data:
@@ -156,6 +155,16 @@ class Http1Connection(Connection):
             # Fewer bytes may be an empty line in front of a request, which is none of its own.
             if len(wire.buffer) > 2 or is_head_started(wire.buffer):
                 return True
+
+    def _gives_up(self, reason: object) -> bool:
+        """Return whether a wake ends the wait; not if a request has come in this very moment."""
+        if reason is Wake.NOTICE or self._finds_more():
+            return False
+        if reason is Wake.EVICTION:
+            self.service.evicted += 1
+            # Still leaving, and the close is to wait for nothing.
+            self.evict()
+        return True
 
     def _finds_more(self) -> bool:
         """Take what has come without waiting; return whether a request has begun."""

@@ -23,7 +23,24 @@ __all__ = ["Served", "Service"]
 
 
 class Served(Protocol):
-    """A connection, as far as the server is concerned."""
+    """A connection, as far as the server is concerned.
+
+    Attributes:
+      idle_since: When it was accepted, or its last exchange was over, on trio's clock.
+    """
+
+    idle_since: float
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request of which nothing has come."""
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was evicted and no request has come on it since."""
+
+    def evict(self) -> None:
+        """End an idle connection, unless a request has come."""
 
     def notice(self) -> None:
         """Ask the connection to end."""
@@ -41,6 +58,7 @@ class Service:
       is_draining: Whether connections should end as soon as they owe nothing.
       drain_time: When the listeners were closed and the connections told, on trio's clock;
         ``inf`` before.
+      evicted: How many idle ones have closed to make room for new ones.
       on_exit: Called with the KeyboardInterrupt or SystemExit that a handler raised.
       on_idle: Called when the last connection has ended.
     """
@@ -51,6 +69,7 @@ class Service:
         "before_send",
         "connections",
         "drain_time",
+        "evicted",
         "handler",
         "head_limits",
         "http",
@@ -92,6 +111,7 @@ class Service:
         self.connections: set[Served] = set()
         self.is_draining = False
         self.drain_time = inf
+        self.evicted = 0
         # The clock itself, for what looks at it several times per request.
         self.now = trio.lowlevel.current_clock().current_time
         self.watchdog = Watchdog()

@@ -38,6 +38,7 @@ class Wake(enum.Enum):
 
     TIMEOUT = "timeout"
     NOTICE = "notice"  # the stop: look again whether to go on waiting
+    EVICTION = "eviction"  # a new connection needs the place of an idle one
 
 
 class Stalled(ClientDisconnected):

@@ -14,9 +14,10 @@ its nurseries.
 
 from __future__ import annotations
 
+from ._admission import ConnectionCounts
 from ._config import Config, config
 from ._handle import ServerHandle
 from ._server import Server
 from ._settings import Settings
 
-__all__ = ["Config", "Server", "ServerHandle", "Settings", "config"]
+__all__ = ["Config", "ConnectionCounts", "Server", "ServerHandle", "Settings", "config"]

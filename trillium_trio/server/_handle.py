@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ..swansong import DrainReport, ShutdownCompletion, Swansong
     from ..transport import Listener
+    from ._admission import ConnectionCounts
 
 __all__ = ["Served", "ServerHandle"]
 
@@ -28,6 +29,10 @@ class Served(Protocol):
     @property
     def swansong(self) -> Swansong:
         """The configured swansong."""
+
+    @property
+    def connections(self) -> ConnectionCounts:
+        """The connections now, and what became of others."""
 
     @property
     def is_running(self) -> bool:
@@ -101,6 +106,11 @@ class ServerHandle:
     def is_running(self) -> bool:
         """Whether it is ready and its ``serve()`` is not over; True while it drains."""
         return self._server.is_running
+
+    @property
+    def connections(self) -> ConnectionCounts:
+        """How many connections there are now, and how many were evicted or refused so far."""
+        return self._server.connections
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Stop the configured swansong, and so this server and all that share it; see there."""

@@ -95,7 +95,7 @@ def spawn(server: Server) -> ServerHandle:
     hooks = server.config.signals
     ladder = None
     if hooks or (hooks is None and is_main_thread()):
-        ladder = SignalLadder(server.swansong, lambda: server.is_over)
+        ladder = SignalLadder(server.swansong, lambda: server.is_over, lambda: server.connections)
         ladder.hook()
     start: queue.SimpleQueue[ServerHandle | BaseException] = queue.SimpleQueue()
     thread = threading.Thread(

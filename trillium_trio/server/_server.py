@@ -15,7 +15,7 @@ from ..exceptions import MisuseError
 from ..http import TypeMap
 from ..listeners import accept_loop, open_listeners
 from ..swansong import GuardReport, Swansong, attach_scope, drain_report, hold, record_cut
-from ._admission import Admission
+from ._admission import Admission, ConnectionCounts
 from ._drain import Drain
 from ._environment import notify_socket
 from ._handle import ServerHandle
@@ -87,6 +87,7 @@ class Server:
             self._node, cleanup_timeout=config.cleanup_timeout, keep=self._keep
         )
         self._tasks = Tasks(self._node, contain=self._contain, watch=self._watch)
+        self._admission: Admission | None = None
         self._holds: tuple[Hold, ...] = ()
         self._report: DrainReport | None = None
 
@@ -109,6 +110,11 @@ class Server:
     def listeners(self) -> tuple[Listener, ...]:
         """What was bound; empty before."""
         return tuple(listener.facts for listener in self._listeners)
+
+    @property
+    def connections(self) -> ConnectionCounts:
+        """How many connections there are, and how many were evicted or refused."""
+        return ConnectionCounts() if self._admission is None else self._admission.counts
 
     @property
     def is_running(self) -> bool:
@@ -185,7 +191,7 @@ class Server:
         if not hooks:
             await self.serve_without_signals(task_status, None)
             return
-        with SignalLadder(self._swansong, lambda: self.is_over) as ladder:
+        with SignalLadder(self._swansong, lambda: self.is_over, lambda: self.connections) as ladder:
             await self.serve_without_signals(task_status, ladder)
 
     async def serve_without_signals(
@@ -325,7 +331,8 @@ class Server:
 
     async def _accept(self, service: Service, connections: trio.Nursery, drain: Drain) -> None:
         """Accept until the listeners close; what they had queued has been started by then."""
-        admission = Admission(service, connections, self._config.connection_limit())
+        limit = self._config.connection_limit()
+        self._admission = admission = Admission(service, connections, limit)
         async with trio.open_nursery() as accepting:
             for listener in self._listeners:
                 accepting.start_soon(
@@ -335,6 +342,7 @@ class Server:
             for listener in self._listeners:
                 for transport in listener.drain_and_close():
                     admission.start(transport)
+            await admission.settle()
             accepting.cancel_scope.cancel()
         for listener in self._listeners:
             await listener.aclose()

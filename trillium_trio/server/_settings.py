@@ -35,9 +35,9 @@ class Settings:
         thread; nested in a nursery they are its owner's.
       swansong: Stops this server, and all others that share it. Default: one of its own.
       nodelay: Send small packets at once (TCP_NODELAY). Default: True.
-      max_connections: Beyond it a new connection is answered 503. Default: 75 % of the soft limit
-        of open files; 10,000 where there is none. Unit: connections. Prevents: running out of
-        descriptors.
+      max_connections: Beyond it a new connection takes the place of an idle one or is answered 503.
+        Default: 75 % of the soft limit of open files; 10,000 where there is none.
+        Unit: connections. Prevents: running out of descriptors.
       drain_delay: How long to keep accepting after the stop, while load balancers learn of it.
         Default: 0. Unit: seconds. Prevents: refused connections during a rolling restart.
       keepalive_grace: How long a connection that was active less than this ago may still send one

@@ -62,11 +62,18 @@ class SignalLadder:
       swansong: What the first signal stops and the second cancels.
       is_over: Whether the server has ended. From then on each signal is handed to what was there
         before, for a server in another thread, which cannot unhook.
+      connections: What the report says of the connections.
     """
 
-    def __init__(self, swansong: Swansong, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        swansong: Swansong,
+        is_over: Callable[[], bool],
+        connections: Callable[[], object],
+    ) -> None:
         self._swansong = swansong
         self._is_over = is_over
+        self._connections = connections
         self._count = 0
         self._token: trio.lowlevel.TrioToken | None = None
         self._previous: dict[int, _Previous] = {}
@@ -177,6 +184,7 @@ class SignalLadder:
 
     def _report_now(self) -> None:
         logger.warning("%s", self._swansong.guard_report(stacks=True))
+        logger.warning("%s", self._connections())
 
     def __repr__(self) -> str:
         return f"<SignalLadder {self._count} signals>"

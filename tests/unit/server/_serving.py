@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
+import trio.testing
 
 import trillium_trio as tt
 from trillium_trio.testing import MemoryListener
@@ -86,6 +87,13 @@ class Running:
         client = self.listener.connect()
         response = await get(client)
         assert not is_closing(response)
+        return client
+
+    async def begun(self) -> MemoryStream:
+        """Return a client that has sent a request but for its empty line."""
+        client = self.listener.connect()
+        await client.send_all(request()[:-2])
+        await trio.testing.wait_all_tasks_blocked()
         return client
 
 

@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trillium_trio as tt
 from tests.unit.server._serving import hello, running
+from trillium_trio.server import ConnectionCounts
 from trillium_trio.server._signals import SignalLadder
 from trillium_trio.testing import MemoryListener
 
@@ -45,7 +46,7 @@ def handlers() -> list[object]:
 def test_sv_5_all_count_alike(first: int, second: int, received: list[int]) -> None:
     before, swansong = handlers(), tt.Swansong()
     guard = swansong.guard()
-    with SignalLadder(swansong, lambda: False):
+    with SignalLadder(swansong, lambda: False, ConnectionCounts):
         signal.raise_signal(first)
         assert swansong.state is tt.ShutdownState.SHUTTING_DOWN
         signal.raise_signal(second)
@@ -60,7 +61,7 @@ def test_sv_5_a_drain_in_progress_is_only_described(received: list[int]) -> None
     swansong = tt.Swansong()
     guard = swansong.guard("work")
     swansong.shut_down()
-    with SignalLadder(swansong, lambda: False):
+    with SignalLadder(swansong, lambda: False, ConnectionCounts):
         signal.raise_signal(signal.SIGINT)
         guard.release()
     assert swansong.block().reason is None
@@ -135,7 +136,7 @@ def test_sv_4_only_the_main_thread_hooks() -> None:
 def test_sv_4_ignored_signals_stay_ignored(received: list[int]) -> None:
     signal.signal(signal.SIGQUIT, signal.SIG_IGN)
     swansong = tt.Swansong()
-    with SignalLadder(swansong, lambda: False):
+    with SignalLadder(swansong, lambda: False, ConnectionCounts):
         signal.raise_signal(signal.SIGQUIT)
         assert swansong.is_running
         for _ in range(2):
@@ -146,7 +147,7 @@ def test_sv_4_ignored_signals_stay_ignored(received: list[int]) -> None:
 
 def test_sv_4_who_hooks_on_top_stays(received: list[int]) -> None:
     swansong, is_over = tt.Swansong(), False
-    with SignalLadder(swansong, lambda: is_over):
+    with SignalLadder(swansong, lambda: is_over, ConnectionCounts):
         ours = signal.getsignal(signal.SIGTERM)
         assert callable(ours)
 
@@ -165,13 +166,13 @@ def test_sv_4_who_hooks_on_top_stays(received: list[int]) -> None:
 def test_sv_4_when_the_server_is_over_signals_are_handed_on(received: list[int]) -> None:
     is_over, swansong = False, tt.Swansong()
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    ladder = SignalLadder(swansong, lambda: is_over)
+    ladder = SignalLadder(swansong, lambda: is_over, ConnectionCounts)
     ladder.hook()
     is_over = True
     signal.raise_signal(signal.SIGTERM)
     assert received == [signal.SIGTERM]
     # And another server may hook them now.
-    with SignalLadder(swansong, lambda: False) as other:
+    with SignalLadder(swansong, lambda: False, ConnectionCounts) as other:
         signal.raise_signal(signal.SIGINT)
         assert repr(other) == "<SignalLadder 1 signals>"
     assert not swansong.is_running
@@ -191,6 +192,8 @@ async def test_sv_8_sigusr1_reports_what_is_in_progress(caplog: pytest.LogCaptur
         [message] = [text for text in caplog.messages if "outstanding" in text]
         assert "GET /slow" in message
         assert " in slow" in message
+        [message] = [text for text in caplog.messages if "connections" in text]
+        assert message.startswith("1 connections are open, 0 of them idle; 0 were evicted and 0")
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 
