@@ -11,8 +11,10 @@
        +- ClientDisconnected               the peer left; nothing can be answered
        +- HttpError                        answerable: carries the status to answer with
           +- BadRequest 400, RequestTimeout 408, ContentTooLarge 413, UriTooLong 414,
-             ExpectationFailed 417, HeaderFieldsTooLarge 431, NotImplementedByServer 501,
-             ServiceUnavailable 503, VersionNotSupported 505
+          |  ExpectationFailed 417, HeaderFieldsTooLarge 431, NotImplementedByServer 501,
+          |  VersionNotSupported 505
+          +- Unauthorized 401, MethodNotAllowed 405, UpgradeRequired 426, TooManyRequests 429,
+             ServiceUnavailable 503: with the field that belongs to the status
 
 The first question about an error is whether it can be answered: an `HttpError` can, as long as
 the response head has not been sent; a `ClientDisconnected` never can.
@@ -20,7 +22,12 @@ the response head has not been sent; a `ClientDisconnected` never can.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from math import ceil
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "BadRequest",
@@ -31,15 +38,30 @@ __all__ = [
     "ExpectationFailed",
     "HeaderFieldsTooLarge",
     "HttpError",
+    "MethodNotAllowed",
     "MisuseError",
     "NotImplementedByServer",
     "RequestTimeout",
     "ServiceUnavailable",
     "ShuttingDownError",
+    "TooManyRequests",
     "TrilliumError",
+    "Unauthorized",
+    "UpgradeRequired",
     "UriTooLong",
     "VersionNotSupported",
 ]
+
+# The grammar of `trillium_trio.http.Headers`, which this lowest layer cannot import.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class HasItems(Protocol):
+    """Names and values: a mapping, or `trillium_trio.Headers`."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return the pairs."""
 
 
 class TrilliumError(Exception):
@@ -84,23 +106,49 @@ class HttpError(TrilliumError):
     Args:
       status: The status code of the answer, 400 to 599.
       message: For the log, never for the client.
+      headers: Header fields of the answer, as a mapping or as pairs.
+
+    Attributes:
+      headers: The fields as pairs.
+
+    Raises:
+      ValueError: A name is no token, or a value cannot be sent. The message names the field.
     """
 
-    def __init__(self, status: int, message: str = "") -> None:
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(
+        self, status: int, message: str = "", headers: HasItems | Iterable[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
+        if headers:
+            self.headers = _checked(headers)
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}".rstrip()
 
 
+def _checked(headers: HasItems | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    fields = tuple((name, value) for name, value in pairs)
+    for name, value in fields:
+        if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+            raise ValueError(f"header name {name!r} is not a token (RFC 9110, 5.6.2)")
+        if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
+            raise ValueError(f"value of header {name!r} cannot be sent (RFC 9110, 5.5): {value!r}")
+    return fields
+
+
 class _FixedStatus(HttpError):
     default: ClassVar[int]
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(self.default, message)
-        # What pickle and copy call the class with.
+    def __init__(
+        self, message: str = "", headers: HasItems | Iterable[tuple[str, str]] = ()
+    ) -> None:
+        super().__init__(self.default, message, headers)
+        # What pickle and copy call the class with; what else there is they set afterwards.
         self.args = (message,)
 
 
@@ -108,6 +156,37 @@ class BadRequest(_FixedStatus):
     """The request is malformed (RFC 9110, 15.5.1)."""
 
     default = 400
+
+
+class Unauthorized(_FixedStatus):
+    """The request lacks valid credentials (RFC 9110, 15.5.2).
+
+    Args:
+      challenge: What WWW-Authenticate says, such as ``Bearer`` or ``Basic realm="x"``.
+      message: For the log.
+    """
+
+    default = 401
+
+    def __init__(self, challenge: str, message: str = "") -> None:
+        super().__init__(message, {"www-authenticate": challenge})
+        self.args = (challenge, message)
+
+
+class MethodNotAllowed(_FixedStatus):
+    """The resource does not have the method (RFC 9110, 15.5.6).
+
+    Args:
+      allow: The methods that it has, which Allow lists.
+      message: For the log.
+    """
+
+    default = 405
+
+    def __init__(self, allow: Iterable[str], message: str = "") -> None:
+        methods = allow if isinstance(allow, str) else ", ".join(allow)
+        super().__init__(message, {"allow": methods})
+        self.args = (methods, message)
 
 
 class RequestTimeout(_FixedStatus):
@@ -134,6 +213,39 @@ class ExpectationFailed(_FixedStatus):
     default = 417
 
 
+class UpgradeRequired(_FixedStatus):
+    """The resource speaks another protocol only (RFC 9110, 15.5.22).
+
+    Args:
+      protocol: What Upgrade names, such as ``websocket``.
+      message: For the log.
+    """
+
+    default = 426
+
+    def __init__(self, protocol: str, message: str = "") -> None:
+        # RFC 9110, 7.8: who sends Upgrade lists it in Connection.
+        super().__init__(message, {"upgrade": protocol, "connection": "upgrade"})
+        self.args = (protocol, message)
+
+
+class _ComeBack(_FixedStatus):
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        headers = {} if retry_after is None else {"retry-after": str(max(0, ceil(retry_after)))}
+        super().__init__(message, headers)
+
+
+class TooManyRequests(_ComeBack):
+    """The client has sent too many requests (RFC 6585, 4).
+
+    Args:
+      message: For the log.
+      retry_after: After how many seconds trying again makes sense; rounded up (RFC 9110, 10.2.3).
+    """
+
+    default = 429
+
+
 class HeaderFieldsTooLarge(_FixedStatus):
     """The head is too large or has too many fields (RFC 6585, 5)."""
 
@@ -146,8 +258,13 @@ class NotImplementedByServer(_FixedStatus):
     default = 501
 
 
-class ServiceUnavailable(_FixedStatus):
-    """The server is overloaded or shutting down (RFC 9110, 15.6.4)."""
+class ServiceUnavailable(_ComeBack):
+    """The server is overloaded or shutting down (RFC 9110, 15.6.4).
+
+    Args:
+      message: For the log.
+      retry_after: As of `TooManyRequests`.
+    """
 
     default = 503
 

@@ -82,6 +82,43 @@ async def test_hd_1_before_send_runs_for_errors_too(autojump_clock: object) -> N
         assert (response.status, response.headers["x-by"]) == (418, "a")
 
 
+FIELD = ("x-field", "value")
+
+
+async def fail_with_a_field(conn: tt.Conn) -> tt.Conn:
+    conn.with_response_header("x-other", "dropped")
+    if conn.path == "/group":
+        errors = [tt.ClientDisconnected(), tt.HttpError(418, "", [FIELD]), tt.BadRequest()]
+        raise ExceptionGroup("several", errors)
+    raise tt.HttpError(418, "", [FIELD])
+
+
+@pytest.mark.parametrize("path", ["/", "/group"])
+async def test_cn_29_an_error_is_answered_with_its_fields(
+    path: str, autojump_clock: object
+) -> None:
+    async with serving(fail_with_a_field) as app:
+        client = app.connect()
+        for _ in range(2):  # the connection goes on
+            response = await client.get(path)
+            assert (response.status, response.headers[FIELD[0]]) == (418, FIELD[1])
+            assert "x-other" not in response.headers
+
+
+async def test_cn_29_an_option_of_the_connection_is_kept(autojump_clock: object) -> None:
+    async def newer(conn: tt.Conn) -> tt.Conn:
+        raise tt.UpgradeRequired("newer/2")
+
+    async with serving(newer) as app:
+        client = app.connect()
+        response = await client.get()
+        fields = response.headers
+        assert (response.status, fields["upgrade"]) == (426, "newer/2")
+        assert fields["connection"] == "upgrade"
+        response = await client.get("/", "Connection: close")
+        assert response.headers["connection"] == "close, upgrade"
+
+
 async def test_hd_2_init_and_lifespan_run_once_in_order(autojump_clock: object) -> None:
     log: list[str] = []
     async with serving((Noting("a", log), Noting("b", log))) as app:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ..http import Headers, Status, reason_phrase
 from ._body import FORBIDDEN_TRAILERS
 from ._framing import BodyFraming, connection_options, response_framing, shows_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "CHUNK_END",
@@ -191,7 +195,7 @@ def render_error(
     *,
     date_line: bytes,
     server_line: bytes,
-    retry_after: int | None = None,
+    fields: Iterable[tuple[str, str]] = (),
     method: str = "GET",
 ) -> bytes:
     """Return a complete response for a request that no handler answers.
@@ -203,13 +207,11 @@ def render_error(
       status: 400 to 599.
       date_line: A complete field line, or empty for none.
       server_line: The same.
-      retry_after: Seconds after which trying again makes sense (RFC 9110, 10.2.3).
+      fields: More header fields.
       method: Of the request, if it is known: HEAD gets no body.
     """
     body = f"{reason_phrase(status)}\n".encode("ascii")
-    headers = Headers({"content-type": "text/plain; charset=utf-8"})
-    if retry_after is not None:
-        headers.set("retry-after", str(retry_after))
+    headers = Headers([("content-type", "text/plain; charset=utf-8"), *fields])
     head = render_head(
         status,
         headers,

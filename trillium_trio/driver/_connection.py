@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from ..exceptions import ClientDisconnected, HttpError, ServiceUnavailable
+from ..exceptions import ClientDisconnected, HttpError
 from ..swansong import claim
 from ..transport import HandshakeError, close_politely
-from ._errors import find_exit, log_failure, split_cancelled
+from ._errors import find_exit, log_failure, shutting_down, split_cancelled
 from ._exchange import Phase
 from ._handshake import handshake_deadline, refuse_handshake, shake_hands
 from ._link import ConnectionLink
@@ -239,7 +239,7 @@ class Connection(ABC):
         if self.exchange is not None:
             await self.exchange.answer_cut()
         elif self.state is State.HEAD:
-            await self.refuse(ServiceUnavailable("shutting down"))
+            await self.refuse(shutting_down())
 
     async def _finish_cut(self) -> None:
         """Run what follows a response, then close in the way that fits what was sent."""

@@ -4,7 +4,7 @@
 
     error                        head unsent                 head sent   log
     ---------------------------  --------------------------  ----------  -------------------
-    HttpError                    its status                  cut         INFO, no traceback
+    HttpError                    its status and fields       cut         INFO, no traceback
     Stalled                      close                       cut         INFO, no traceback
     ClientDisconnected           close                       cut         DEBUG
     group of these only          the first HttpError's       cut         as that
@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from .._log import SafeLogger, is_application, kind_of, leaves_of, text_of, traceback_of
-from ..exceptions import ClientDisconnected, HttpError
+from ..exceptions import ClientDisconnected, HttpError, ServiceUnavailable
+from ..http import Headers
 from ._wire import Stalled
 
 if TYPE_CHECKING:
@@ -47,10 +48,14 @@ __all__ = [
     "judge",
     "log_failure",
     "logger",
+    "shutting_down",
     "split_cancelled",
 ]
 
 logger = SafeLogger("trillium_trio.driver")
+
+# Another instance, or this one restarted, is usually there at once.
+_RETRY_AFTER_SECONDS = 1
 
 
 @final
@@ -68,6 +73,7 @@ class Verdict:
 
     Attributes:
       status: What to answer with while the head is unsent; None: nothing, close.
+      headers: The fields of that answer.
       level: The log level.
       has_traceback: Whether the log shows where it came from.
     """
@@ -75,6 +81,7 @@ class Verdict:
     status: int | None
     level: int
     has_traceback: bool
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 _STALLED = Verdict(status=None, level=logging.INFO, has_traceback=False)
@@ -92,10 +99,7 @@ def judge(error: BaseException) -> Verdict:
         answers = [leaf for leaf in leaves if _is_a(leaf, HttpError)]
         return judge(answers[0]) if answers else _GONE
     if _is_a(error, HttpError):
-        status = _status_of(error)
-        if status is None:
-            return _BROKEN
-        return Verdict(status=status, level=logging.INFO, has_traceback=False)
+        return _answer_of(error) or _BROKEN
     if _is_a(error, Stalled):
         return _STALLED
     if _is_a(error, ClientDisconnected):
@@ -120,6 +124,11 @@ def log_failure(error: BaseException, peer: str, label: str) -> None:
             _place_of(error) if verdict.has_traceback else "",
             exc_info=error if verdict.has_traceback else None,
         )
+
+
+def shutting_down() -> ServiceUnavailable:
+    """Return what a request is answered with that is cut before its response began."""
+    return ServiceUnavailable("shutting down", retry_after=_RETRY_AFTER_SECONDS)
 
 
 def find_exit(error: BaseException) -> BaseException | None:
@@ -173,10 +182,13 @@ def _is_a(error: BaseException, kind: type[BaseException] | UnionType) -> bool:
     return issubclass(type(error), kind)
 
 
-def _status_of(error: BaseException) -> int | None:
-    """Return the status of an HttpError, or None if it has none that can be answered with."""
+def _answer_of(error: BaseException) -> Verdict | None:
+    """Return the verdict on an HttpError, or None if it has no answer that can be sent."""
     try:
         status = index(error.status)  # type: ignore[attr-defined]  # or it has none
-    except BaseException:  # a property of the application
+        headers = tuple(Headers(error.headers).items())  # type: ignore[attr-defined]  # the same
+    except BaseException:  # properties of the application
         return None
-    return status if 400 <= status <= 599 else None
+    if not 400 <= status <= 599:
+        return None
+    return Verdict(status=status, level=logging.INFO, has_traceback=False, headers=headers)

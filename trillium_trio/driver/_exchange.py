@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from ..exceptions import ServiceUnavailable
 from ..http import Status, reason_phrase
-from ._errors import judge, log_failure
+from ._errors import judge, log_failure, shutting_down
 from ._outbound import close_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..conn import Conn
     from ..http import RequestHead
     from ..swansong import Claim
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from ._service import Service
 
 __all__ = ["Carrier", "Exchange", "Phase"]
-
-# Another instance, or this one restarted, is usually there at once.
-_RETRY_AFTER_SECONDS = 1
 
 
 class Phase(enum.Enum):
@@ -187,10 +185,9 @@ class Exchange(ABC):
             # The handler finished in spite of the cut: its response is as good as any.
             await self.respond()
         elif self.phase is Phase.HANDLER:
-            error = ServiceUnavailable("shutting down")
+            error = shutting_down()
             self.log(error)
-            self._reset(error.status)
-            self.conn.response_headers.set("retry-after", str(_RETRY_AFTER_SECONDS))
+            self._reset(error.status, error.headers)
             try:
                 await self.send()
             except Exception as failure:  # nothing more can be tried
@@ -229,14 +226,16 @@ class Exchange(ABC):
             # What a cut makes a handler raise says nothing about the request: if this still is the
             # cancelled scope, leave it, for the 503.
             await trio.lowlevel.checkpoint()
-        status = judge(error).status
-        if status is None:
+        verdict = judge(error)
+        if verdict.status is None:
             return False
-        self._reset(status)
+        self._reset(verdict.status, verdict.headers)
         return True
 
-    def _reset(self, status: int) -> None:
+    def _reset(self, status: int, fields: Iterable[tuple[str, str]]) -> None:
         self.conn.reset_response(status, f"{reason_phrase(status) or status}\n")
+        for name, value in fields:
+            self.conn.response_headers.append(name, value)
         if status == Status.CONTENT_TOO_LARGE:
             # Not to be sent again on this connection (RFC 9110, 15.5.14), whole or in part.
             self.conn.response_headers.set("connection", "close")

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Http1Connection"]
 
-# Another instance, or this one restarted, is usually there at once.
-_RETRY_AFTER_SECONDS = 1
-_UNAVAILABLE = 503
 # Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.
 _IDLE, _EXCHANGE = State.IDLE, State.EXCHANGE
 
@@ -114,7 +111,7 @@ class Http1Connection(Connection):
             error.status,
             date_line=service.date_line(),
             server_line=service.server_line,
-            retry_after=_RETRY_AFTER_SECONDS if error.status == _UNAVAILABLE else None,
+            fields=error.headers,
         )
         try:
             await self.wire.send(response)

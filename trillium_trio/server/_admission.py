@@ -13,7 +13,7 @@ import trio
 from .._log import SafeLogger
 from ..codec import render_error
 from ..driver import Http1Connection
-from ..exceptions import ClientDisconnected
+from ..exceptions import ClientDisconnected, ServiceUnavailable
 from ..transport import close_politely
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Admission:
             503,
             date_line=self._service.date_line(),
             server_line=self._service.server_line,
-            retry_after=_RETRY_AFTER_SECONDS,
+            fields=ServiceUnavailable(retry_after=_RETRY_AFTER_SECONDS).headers,
         )
         if transport.send_nowait(response) == 0:
             await transport.send_some(response)

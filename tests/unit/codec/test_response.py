@@ -197,8 +197,10 @@ def test_an_error_is_a_complete_response_that_closes() -> None:
     )
 
 
-def test_an_error_may_say_when_to_come_back_and_has_no_body_for_head() -> None:
-    data = render_error(503, date_line=b"", server_line=b"", retry_after=3, method="HEAD")
+def test_an_error_may_have_fields_and_has_no_body_for_head() -> None:
+    data = render_error(
+        503, date_line=b"", server_line=b"", fields=[("retry-after", "3")], method="HEAD"
+    )
     assert b"retry-after: 3\r\n" in data
     assert b"content-length: 20\r\n" in data
     assert data.endswith(b"\r\n\r\n")
