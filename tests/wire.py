@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Pair = tuple[trio.abc.Stream, trio.abc.Stream]
 
+# The fields of a request that may be upgraded (RFC 9110, 7.8).
+UPGRADE = ("Connection: upgrade", "Upgrade: x")
+
 
 def request(
     target: str = "/", *fields: str, method: str = "GET", body: bytes = b"", version: str = "1.1"

@@ -23,7 +23,7 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 import trillium_trio as tt
 from tests.e2e._net import tls_over
 from tests.unit.transport._tls import server_context
-from tests.wire import Listener, Peer, chunked, request, settled
+from tests.wire import UPGRADE, Listener, Peer, chunked, request, settled
 from trillium_trio import driver
 from trillium_trio.driver import Http1Connection, Service
 from trillium_trio.listeners import PreboundBind, TlsBind
@@ -42,6 +42,7 @@ FDS = Path("/dev/fd")
 # More than both sockets of a connection take, so that sending it has to wait.
 LARGE = 5 * 1024 * 1024
 UPLOAD = request(method="PUT", body=b"x" * 9)
+UPGRADING = request("/", *UPGRADE, method="PUT", body=b"x" * 9)
 EXPECTING = request("/", "Expect: 100-continue", "Content-Length: 9", method="PUT")
 # More chunks than are decoded in one step.
 CHUNKED = request("/", "Transfer-Encoding: chunked", method="PUT", body=chunked(*[b"x"] * 300))
@@ -269,8 +270,8 @@ def scenarios(kind: Kind) -> Iterator[Scenario]:
         ("before_send that fails", Late(fails=True, body=Pieces), request()),
         ("after_send", lingers_on, request()),
         ("after_send behind a slow handler", slow_then_lingers, request()),
-        ("an upgrade", Upgrades(), request()),
-        ("an upgrade with bodies", Upgrades(Pieces), UPLOAD[:-1], b"x"),
+        ("an upgrade", Upgrades(), request("/", *UPGRADE)),
+        ("an upgrade with bodies", Upgrades(Pieces), UPGRADING[:-1], b"x"),
     ):
         yield Scenario(name, handler, tuple(sent), kind)
     yield Scenario("swallows", swallows, (request(),), kind, adds=b"HTTP/1.1 200 ")

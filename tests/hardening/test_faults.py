@@ -24,7 +24,7 @@ import trio
 import trillium_trio as tt
 from tests.broken import PLACES, Broken, BrokenEnds
 from tests.unit.server._serving import get, receive_all
-from tests.wire import request, serving, settled
+from tests.wire import UPGRADE, request, serving, settled
 from trillium_trio.testing import BreakingStream, MemoryListener
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ WRITES = {
         2,
         request("/continue", "Expect: 100-continue", "Content-Length: 3", method="PUT"),
     ),
-    "/upgrade": (3, request("/upgrade", "Connection: upgrade", "Upgrade: x")),
+    "/upgrade": (3, request("/upgrade", *UPGRADE)),
     "/error": (1, request("/error")),
     "/empty": (1, request("/empty")),
     "refused": (1, b"what?\r\n\r\n"),
@@ -372,7 +372,7 @@ async def test_an_exit_leaves_serve_bare_from_everywhere(
     # Both are there when the server starts: what it makes of them is all that there is to see.
     clients = [listener.connect() for _ in range(2)]
     await clients[0].send_all(request("/sound"))
-    await clients[1].send_all(request("/broken"))
+    await clients[1].send_all(request("/broken", *UPGRADE))
     before = tasks()
     with pytest.raises(BaseException) as raised:  # noqa: PT011 (which one is said below)
         await server.serve()

@@ -10,7 +10,7 @@ import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 import trillium_trio as tt
-from tests.wire import Listener, request, settled
+from tests.wire import UPGRADE, Listener, request, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EXPECTING = request("/", "Expect: 100-continue", "Content-Length: 9", method="PUT")
 UPLOAD = request(method="PUT", body=b"x" * 9)[:-1]
+UPGRADING_UPLOAD = request("/", *UPGRADE, method="PUT", body=b"x" * 9)[:-1]
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 UNAVAILABLE = b"Service Unavailable\n"
 
@@ -133,13 +134,13 @@ WAITS = [
     Wait("the close of a source", closes, request(), LAST_CHUNK),
     Wait("after_send", linger_on, request(), b"hello"),
     Wait("a body to drop", hello, UPLOAD, b"hello"),
-    Wait("a body before an upgrade", Hooks("upgrade"), UPLOAD, UNAVAILABLE),
-    Wait("an upgrade", Hooks("upgrade"), request(), b"\r\n\r\n", seconds=0),
+    Wait("a body before an upgrade", Hooks("upgrade"), UPGRADING_UPLOAD, UNAVAILABLE),
+    Wait("an upgrade", Hooks("upgrade"), request("/", *UPGRADE), b"\r\n\r\n", seconds=0),
     Wait("the peer's close", hello, request("/", "Connection: close"), b"hello", seconds=2),
     Wait("room for 100", reads, EXPECTING, b"", takes=0, seconds=2),
     Wait("room for a response", hello, request(), b"", takes=0, seconds=2),
     Wait("room for a chunk", streams, request(), b"\r\n\r\n", takes=1, seconds=2),
-    Wait("room for 101", Hooks("upgrade"), request(), b"", takes=0, seconds=2),
+    Wait("room for 101", Hooks("upgrade"), request("/", *UPGRADE), b"", takes=0, seconds=2),
     Wait("room for a 400", hello, b"NONSENSE\r\n\r\n", b"", takes=0, seconds=2),
 ]
 

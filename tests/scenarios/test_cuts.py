@@ -13,7 +13,7 @@ import pytest
 import trio
 
 import trillium_trio as tt
-from tests.wire import App, Peer, request, serving, settled
+from tests.wire import UPGRADE, App, Peer, request, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,6 +77,7 @@ class Finishing(tt.Handler):
 
 
 UPLOAD = request(method="PUT", body=b"x" * 9)[:-1]
+UPGRADING = request("/", *UPGRADE, method="PUT", body=b"x" * 9)[:-1]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ UPLOAD = request(method="PUT", body=b"x" * 9)[:-1]
         pytest.param(raises_on_the_way_out, request(), id="finally-raises"),
         pytest.param(raises_from_a_nursery, request(), id="group"),
         pytest.param(reads, UPLOAD, id="upload"),
-        pytest.param(Upgrading(), UPLOAD, id="upgrade-waits-for-the-body"),
+        pytest.param(Upgrading(), UPGRADING, id="upgrade-waits-for-the-body"),
         pytest.param(Finishing(), request(), id="before-send"),
     ],
 )
@@ -231,7 +232,7 @@ async def test_sv_7_an_upgraded_connection_is_closed(autojump_clock: object) -> 
             await upgrade.transport.send_some(b"bye")
             await trio.sleep_forever()
 
-    async with in_progress(Held(), request("/ws")) as (app, client):
+    async with in_progress(Held(), request("/ws", *UPGRADE)) as (app, client):
         assert app.guards == 1
         assert (await client.response()).status == 101
         start = trio.current_time()

@@ -13,7 +13,7 @@ from trio.testing import memory_stream_pair
 
 import trillium_trio as tt
 from tests.broken import Broken, Odd
-from tests.wire import Pair, request, serving, settled
+from tests.wire import UPGRADE, Pair, request, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -153,7 +153,7 @@ async def test_cn_24_a_fault_of_the_application(
         assert (await bystander.get("/sound")).body == b"sound"
         before = trio.lowlevel.current_statistics().tasks_living
         client = app.connect()
-        await client.send(request("/broken"))
+        await client.send(request("/broken", *UPGRADE))
         response = await client.response()
         if isinstance(error, Exception):
             assert (response.status, response.is_whole) == (status, is_whole)

@@ -11,7 +11,7 @@ import trio
 
 import trillium_trio as tt
 from tests.broken import BrokenEnds
-from tests.wire import chunked, request, serving, settled
+from tests.wire import UPGRADE, chunked, request, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -202,7 +202,7 @@ async def test_hd_3_whether_sending_succeeded_or_not(how: str, autojump_clock: o
 
     async with serving(Handler()) as app:
         client = app.connect()
-        await client.send(request())
+        await client.send(request("/", *UPGRADE))
         if how == "gone":
             await settled()
             await client.stream.aclose()
@@ -224,7 +224,7 @@ async def test_hd_4_the_first_that_takes_it_gets_the_upgrade(autojump_clock: obj
     async with serving((upgrading, Noting("a", log), *handlers)) as app:
         log.clear()
         client = app.connect()
-        await client.send(request("/it"))
+        await client.send(request("/it", *UPGRADE))
         response = await client.response()
         assert (response.status, response.headers["upgrade"]) == (101, "x")
         assert await client.rest() == b"b"
@@ -240,7 +240,7 @@ async def test_hd_4_nobody_takes_it(
         return conn.upgrade()
 
     async with serving(upgrading) as app:
-        assert (await app.connect().get()).status == 500
+        assert (await app.connect().get("/", *UPGRADE)).status == 500
     assert "no handler takes the upgrade" in caplog.text
 
 
@@ -262,10 +262,86 @@ async def test_hd_4_an_unread_body_is_read_before(
 
     async with serving((upgrading, Noting("a", [], takes="/it"))) as app:
         client = app.connect()
-        await client.send(request("/it", "Transfer-Encoding: chunked", method="POST", body=body))
+        fields = ("Transfer-Encoding: chunked", *UPGRADE)
+        await client.send(request("/it", *fields, method="POST", body=body))
         assert (await client.response()).status == status
         assert await client.rest() == (b"a" if status == 101 else b"")
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+class Switching(tt.Handler):
+    """Switches, and says so; names the protocol that it is made with, if any."""
+
+    def __init__(self, named: str = "") -> None:
+        self._named = named
+
+    async def run(self, conn: tt.Conn) -> tt.Conn:
+        if self._named:
+            conn.with_response_header("upgrade", self._named)
+        return conn.upgrade()
+
+    def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
+        return True
+
+    async def upgrade(self, upgrade: tt.Upgrade) -> None:
+        await upgrade.transport.send_all(b"switched")
+
+
+@pytest.mark.parametrize("named", ["", "x", "X", "x/2, y"])
+@pytest.mark.parametrize("fields", [("Connection: x, Upgrade", "Upgrade: X, x/2", "Upgrade: y, ,")])
+async def test_hd_6_a_request_that_offers_it_is_upgraded(
+    named: str, fields: tuple[str, ...], autojump_clock: object
+) -> None:
+    async with serving(Switching(named)) as app:
+        client = app.connect()
+        await client.send(request("/", *fields))
+        assert (await client.response()).status == 101
+        assert await client.rest() == b"switched"
+
+
+@pytest.mark.parametrize("named", ["", "x"])
+@pytest.mark.parametrize(
+    ("fields", "version"),
+    [
+        pytest.param((), "1.1", id="nothing"),
+        pytest.param(("Upgrade: x",), "1.1", id="no-option"),
+        pytest.param(("Connection: upgrade",), "1.1", id="no-field"),
+        pytest.param(("Connection: upgrade", "Upgrade:"), "1.1", id="an-empty-field"),
+        pytest.param(("Connection: upgrade", "Upgrade: ,"), "1.1", id="an-empty-list"),
+        pytest.param((*UPGRADE, "Connection: keep-alive"), "1.0", id="http-1.0"),
+    ],
+)
+async def test_hd_6_one_that_does_not_ask_is_refused(
+    fields: tuple[str, ...], version: str, named: str, autojump_clock: object
+) -> None:
+    async with serving(Switching(named)) as app:
+        client = app.connect()
+        for _ in range(2):
+            await client.send(request("/", *fields, version=version))
+            response = await client.response()
+            assert (response.status, response.is_whole) == (426 if named else 400, True)
+            assert response.headers.get("upgrade", "") == named
+            options = response.headers.get("connection", "")
+            assert ("upgrade" in options) is bool(named)
+            assert "close" not in options
+
+
+async def test_hd_6_nor_does_one_get_another_protocol(autojump_clock: object) -> None:
+    async with serving(Switching("y")) as app:
+        client = app.connect()
+        response = await client.get("/", *UPGRADE)
+        assert (response.status, response.headers["upgrade"]) == (426, "y")
+        response = await client.get("/", *UPGRADE[1:], "Connection: upgrade, close")
+        assert (response.status, response.headers["connection"]) == (426, "close, upgrade")
+        assert await client.ends()
+
+
+async def test_hd_6_connect_is_no_upgrade(autojump_clock: object) -> None:
+    async with serving(Switching("y")) as app:
+        client = app.connect()
+        await client.send(request("x:1", method="CONNECT"))
+        assert (await client.receive()).startswith(b"HTTP/1.1 200 ")
+        assert await client.rest() == b"switched"
 
 
 async def other_conn(conn: tt.Conn) -> object:

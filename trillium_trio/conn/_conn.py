@@ -266,7 +266,8 @@ class Conn:
     def upgrade(self) -> Conn:
         """Answer ``101 Switching Protocols``; the first handler that has it gets the transport.
 
-        For CONNECT the answer is 200. Headers such as Upgrade are the caller's to set.
+        For CONNECT the answer is 200. Headers such as Upgrade are the caller's to set. A request
+        that asks for no upgrade, or not for the protocol in that field, is answered 426 or 400.
         """
         if self._status is None:
             is_connect = self.method == "CONNECT"

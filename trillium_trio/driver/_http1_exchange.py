@@ -14,7 +14,7 @@ from ..codec import (
     response_framing,
 )
 from ..conn import Conn, Upgrade
-from ..exceptions import ClientDisconnected, MisuseError
+from ..exceptions import BadRequest, ClientDisconnected, MisuseError, UpgradeRequired
 from ..http import Body
 from ._errors import BodyLengthError
 from ._exchange import Exchange, Phase
@@ -230,6 +230,7 @@ class Http1Exchange(Exchange):
     async def _upgrade(self) -> bool:
         """Hand the transport over (RFC 9110, 7.8); nothing of HTTP follows."""
         conn, wire, handler = self.conn, self._wire, self._service.handler
+        self._check_upgrade()
         await close_body(conn.raw_body)  # it will not be sent
         # What the handler has left of the request would be taken for the other protocol's.
         await self.inbound.skip()
@@ -243,3 +244,22 @@ class Http1Exchange(Exchange):
         wire.buffer = b""
         await handler.upgrade(upgrade)
         return False
+
+    def _check_upgrade(self) -> None:
+        """Refuse to switch for a client that has not asked for it, or for another protocol.
+
+        Raises:
+          UpgradeRequired: The handler has named the protocol.
+          BadRequest: It has not.
+        """
+        head, headers = self.head, self.conn.raw_headers
+        if head.method == "CONNECT":
+            return  # a tunnel has no protocol to name
+        named = headers.get_all("upgrade") if headers is not None else []
+        offered = connection_options(head.headers.get_all("upgrade"))
+        if head.wants_upgrade and offered and connection_options(named) <= offered:
+            return
+        if named:
+            protocols = ", ".join(named)
+            raise UpgradeRequired(protocols, f"the request does not offer {protocols}")
+        raise BadRequest("the request does not ask for an upgrade")

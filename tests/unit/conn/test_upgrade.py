@@ -8,6 +8,8 @@ import trio
 import trillium_trio as tt
 from tests.wire import request, serving, settled
 
+ECHO = ("Connection: upgrade", "Upgrade: echo")
+
 
 class Echo(tt.Handler):
     """Sends back what comes, from the first byte that was sent too early."""
@@ -38,7 +40,7 @@ async def test_the_bytes_are_the_handler_s(autojump_clock: object) -> None:
     echo = Echo()
     async with serving(echo, tt.config().with_shared_state("shared")) as app:
         client = app.connect()
-        await client.send(request("/x?y"), b"early")
+        await client.send(request("/x?y", *ECHO), b"early")
         await settled()
         head, _, rest = (await client.receive()).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
@@ -78,7 +80,7 @@ async def test_it_may_end_itself_on_notice(autojump_clock: object) -> None:
 
     async with serving(Polite()) as app:
         client = app.connect()
-        await client.send(request())
+        await client.send(request("/", *ECHO))
         assert (await client.response()).status == 101
         app.handle.shut_down()
         assert await client.rest() == b"bye"
@@ -89,7 +91,7 @@ async def test_a_body_comes_before_it(is_small: bool, autojump_clock: object) ->
     async with serving(Echo()) as app:
         client = app.connect()
         body = b"x" * (10 if is_small else 100_000)
-        await client.send(request(body=body), b"early")
+        await client.send(request("/", *ECHO, body=body), b"early")
         response = await client.response()
         assert response.status == (101 if is_small else 413)
 
@@ -97,7 +99,7 @@ async def test_a_body_comes_before_it(is_small: bool, autojump_clock: object) ->
 async def test_nobody_takes_it(autojump_clock: object) -> None:
     async with serving(Echo()) as app:
         client = app.connect()
-        await client.send(request(method="POST"))
+        await client.send(request("/", *ECHO, method="POST"))
         assert (await client.response()).status == 500
         # Not switched: HTTP goes on.
-        assert (await client.get()).status == 101
+        assert (await client.get("/", *ECHO)).status == 101

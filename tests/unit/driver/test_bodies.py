@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from trio.testing import lockstep_stream_pair, memory_stream_one_way_pair
 
 import trillium_trio as tt
-from tests.wire import request, serving, settled
+from tests.wire import UPGRADE, request, serving, settled
 from trillium_trio.driver._outbound import OpenFile
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def test_a_source_is_closed_once(
     async with serving(Handler()) as app:
         client = app.connect()
         method = "HEAD" if how == "head" else "GET"
-        await client.send(request(method=method))
+        await client.send(request("/", *UPGRADE, method=method))
         await settled()
         if how == "cut":
             app.handle.cancel("now")

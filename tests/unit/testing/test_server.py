@@ -146,7 +146,9 @@ async def test_an_upgrade_ends_the_response() -> None:
     async with TestServer(Greeter()) as app:
         (await app.get("/", headers=headers)).assert_status(101).assert_body(b"")
         peer = app.connect()
-        await peer.send(b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: b\r\nconnection: upgrade\r\n\r\n")
+        await peer.send(
+            b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: greeting\r\nconnection: upgrade\r\n\r\n"
+        )
         (await peer.receive_response()).assert_status(101)
         assert await peer.receive_some() == b"hello"
 
@@ -280,7 +282,7 @@ async def test_an_exception_while_starting_leaves_bare() -> None:
 
 
 async def test_the_settings_are_the_given_ones(autojump_clock: trio.testing.MockClock) -> None:
-    config = Config(port=1, http=HttpConfig(server_header="mine", idle_timeout=7.0))
+    config = Config(port=1, http=HttpConfig(server_header="mine", head_timeout=7.0))
     async with TestServer("hello", config) as app:
         (await app.get("/")).assert_header("server", "mine")
         assert [each.name for each in app.handle.listeners] == ["MemoryListener"]
