@@ -691,7 +691,7 @@ class InPairs:
 async def test_a_body_in_tiny_pieces_takes_no_more_memory() -> None:
     size = 100_000
     head, _ = read_head(request(), HeadLimits()) or pytest.fail("no head")
-    body = RequestBody(InPairs(size), max_bytes=size, head=head)
+    body = RequestBody(InPairs(size), max_bytes=size, max_json_bytes=size, head=head)
     tracemalloc.start()
     try:
         assert await body.read() == bytes(size)

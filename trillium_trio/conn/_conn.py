@@ -134,9 +134,11 @@ class Conn:
         """The request's body, to be read at most once."""
         extras = self._extras or self._make_extras()
         if extras.request_body is None:
+            http = self._link.info.config.http
             extras.request_body = RequestBody(
                 self._source,
-                max_bytes=self._link.info.config.http.max_body_bytes,
+                max_bytes=http.max_body_bytes,
+                max_json_bytes=http.max_json_bytes,
                 head=self._head,
             )
         return extras.request_body

@@ -24,6 +24,8 @@ class HttpConfig:
         Prevents: quadratic work in what looks at fields.
       max_body_bytes: What `RequestBody` reads by default; beyond it 413. Default: 10 MiB.
         Unit: bytes. Prevents: memory filled by one request.
+      max_json_bytes: What `RequestBody.json` reads by default; beyond it 413. Default: 1 MiB.
+        Unit: bytes. Prevents: a loop that stands still, for JSON is parsed in one go.
       head_timeout: From the first byte of a head to its last, for the first head from the accept or
         the TLS handshake; beyond it 408, or closed if no byte of a head has come. Default: 10.
         Unit: seconds. Prevents: slowloris, and connections that never say anything.
@@ -53,6 +55,7 @@ class HttpConfig:
     max_head_bytes: int = 16_384
     max_headers: int = 100
     max_body_bytes: int = 10 * 1024 * 1024
+    max_json_bytes: int = 1024 * 1024
     head_timeout: float = 10.0
     idle_timeout: float = 60.0
     body_timeout: float = 30.0
@@ -87,6 +90,10 @@ class HttpConfig:
     def with_max_body_bytes(self, max_body_bytes: int) -> Self:
         """Return a copy with this `max_body_bytes`."""
         return replace(self, max_body_bytes=max_body_bytes)
+
+    def with_max_json_bytes(self, max_json_bytes: int) -> Self:
+        """Return a copy with this `max_json_bytes`."""
+        return replace(self, max_json_bytes=max_json_bytes)
 
     def with_head_timeout(self, head_timeout: float) -> Self:
         """Return a copy with this `head_timeout`."""
