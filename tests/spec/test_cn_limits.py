@@ -26,7 +26,7 @@ from tests.spec.test_cn_grammar import (
 )
 from tests.spec.test_cn_tls import tls_pair
 from tests.unit.transport._tls import server_context
-from tests.wire import Peer, chunked, request, serving
+from tests.wire import Peer, chunked, request, serving, settled
 from trillium_trio.testing import DribblingStream
 
 if TYPE_CHECKING:
@@ -765,5 +765,11 @@ async def test_cn_15_a_download_at_the_edge_of_the_rate(
 async def test_sv_13_at_the_edge_of_max_connections(count: int, autojump_clock: object) -> None:
     async with serving("hello", tt.config().with_max_connections(2)) as app:
         clients = [app.connect() for _ in range(count)]
-        statuses = [(await client.get()).status for client in clients]
+        for client in clients:
+            with suppress(trio.BrokenResourceError):  # refused already
+                await client.send(request()[:-2])
+                await settled()
+        for client in clients[:2]:
+            await client.send(b"\r\n")
+        statuses = [(await client.response()).status for client in clients]
         assert statuses == [200, 200, 503][:count]
