@@ -199,6 +199,34 @@ async def test_cn_13_a_refusal_survives_the_upload_that_it_refuses() -> None:
                 assert (await client.response()).status == 413
 
 
+@pytest.mark.parametrize("tls", [False, True])
+async def test_cn_13_one_that_stops_reading_is_reset(tls: bool) -> None:
+    seen: list[str] = []
+
+    async def after(conn: tt.Conn) -> None:
+        seen.append("after")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.after_send(after).ok(BIG)
+
+    async with serving(handler, tls=tls, write_timeout=0.2, linger_timeout=60) as net:
+        client = await (net.connect_tls() if tls else net.connect())
+        await client.send(request())
+        if tls:
+            await client.receive()  # the handshake
+        while net.handle.connections.open:
+            await trio.sleep(0.05)
+        assert seen == ["after"]
+        stream = client.stream
+        if isinstance(stream, trio.SSLStream):
+            stream = stream.transport_stream
+        # What it had received is there; what was still to come has gone with the reset.
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            while await stream.receive_some():
+                pass
+        assert isinstance(caught.value.__cause__, ConnectionResetError)
+
+
 @pytest.mark.parametrize("how", ["cut", "stalled"])
 async def test_cn_13_a_body_that_ends_with_the_connection_is_cut_by_a_reset(how: str) -> None:
     async def pieces() -> AsyncIterator[bytes]:

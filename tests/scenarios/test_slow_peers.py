@@ -212,7 +212,7 @@ class Case:
 
 stall = partial(StallingStream, on="send")
 
-# What is refused or ends with a response lingers for two seconds more.
+# What is refused or ends with a response lingers for two seconds more; what stalls is reset.
 CASES = {
     "says-nothing": Case(partial(say, b""), 10, 0, []),
     "an-empty-line": Case(partial(drip, b"", b"\r\n"), 10, 2, []),
@@ -278,32 +278,32 @@ CASES = {
         partial(say_and_half_close, UPLOAD), 0, 200, [("DEBUG", "ended its request")]
     ),
     "half-closed-and-served": Case(partial(say_and_half_close, request("/wait")), 5, 99, []),
-    "reads-nothing": Case(partial(say, request("/large")), 32, 99, [("INFO", "Stalled")], stall),
+    "reads-nothing": Case(partial(say, request("/large")), 30, 99, [("INFO", "Stalled")], stall),
     "reads-nothing-of-a-stream": Case(
-        partial(say, request("/stream")), 32, 99, [("INFO", "Stalled")], stall
+        partial(say, request("/stream")), 30, 99, [("INFO", "Stalled")], stall
     ),
     "reads-nothing-of-an-error": Case(
-        partial(say, b"hello\r\n\r\n"), 32, 99, [("INFO", "400")], stall
+        partial(say, b"hello\r\n\r\n"), 30, 99, [("INFO", "400")], stall
     ),
     "reads-nothing-half-closed": Case(
         partial(say_and_half_close, request("/large")), 30, 99, [("INFO", "Stalled")], stall
     ),
     # The one case of two lines: what it did, and that it does not hear of it.
     "neither-sends-nor-reads": Case(
-        partial(say, UPLOAD), 62, 99, [("INFO", "408"), ("INFO", "Stalled")], stall
+        partial(say, UPLOAD), 60, 99, [("INFO", "408"), ("INFO", "Stalled")], stall
     ),
     # Its request takes two or three seconds; a head of 104 or 107 bytes and 12 chunks of 22 bytes
     # are worth a fraction of a second each.
     "reads-16-bytes-a-second": Case(
         partial(say, request("/large")),
-        2 + 30 + 104 / 256 + 2,
+        2 + 30 + 104 / 256,
         99,
         [("INFO", "Stalled")],
         partial(DribblingStream, step=16, interval=1),
     ),
     "reads-a-stream-so-slowly": Case(
         partial(say, request("/stream")),
-        3 + 30 + (107 + 12 * 22) / 256 + 2,
+        3 + 30 + (107 + 12 * 22) / 256,
         99,
         [("INFO", "Stalled")],
         partial(DribblingStream, step=16, interval=1),
@@ -349,7 +349,7 @@ async def test_a_pipelining_flood_is_not_read_while_nothing_is_taken(
             await app.is_served_elsewhere()
             assert watched.received <= RECEIVE
         await trio.sleep(4)
-        assert watched.end == 32
+        assert watched.end == 30
         assert [level for level, _ in app.lines] == ["INFO"]
 
 

@@ -764,11 +764,12 @@ async def test_cn_15_a_download_at_the_edge_of_the_rate(
 @pytest.mark.parametrize("count", [1, 2, 3])
 async def test_sv_13_at_the_edge_of_max_connections(count: int, autojump_clock: object) -> None:
     async with serving("hello", tt.config().with_max_connections(2)) as app:
-        clients = [app.connect() for _ in range(count)]
-        for client in clients:
+        clients = []
+        for _ in range(count):
+            clients.append(app.connect())
             with suppress(trio.BrokenResourceError):  # refused already
-                await client.send(request()[:-2])
-                await settled()
+                await clients[-1].send(request()[:-2])
+            await settled()
         for client in clients[:2]:
             await client.send(b"\r\n")
         statuses = [(await client.response()).status for client in clients]

@@ -5,7 +5,7 @@
     error                        head unsent                 head sent   log
     ---------------------------  --------------------------  ----------  -------------------
     HttpError                    its status and fields       cut         INFO, no traceback
-    Stalled                      close                       cut         INFO, no traceback
+    Stalled                      reset                       reset       INFO, no traceback
     ClientDisconnected           close                       cut         DEBUG
     group of these only          the first HttpError's       cut         as that
     BodyLengthError              (found only after it)       cut         ERROR, no traceback
@@ -14,7 +14,8 @@
     Cancelled by the drain       503 with Retry-After        cut         by the drain report
 
 "Cut" means that the peer can tell: a chunked body gets no last chunk, a declared length is not
-reached, a body that ends with the connection is reset.
+reached, a body that ends with the connection is reset. "Reset" is done where it is raised: what the
+peer has not taken must not stay in the kernel.
 
 An exception comes from the application, and its methods and properties may do anything. What it is,
 its type says, not `isinstance`, which asks the object as well. An HttpError whose status is none is

@@ -42,7 +42,7 @@ class Wake(enum.Enum):
 
 
 class Stalled(ClientDisconnected):
-    """The peer took no byte of the response in time: as good as gone."""
+    """The peer took no byte of the response in time: as good as gone, and reset."""
 
 
 @final
@@ -241,6 +241,8 @@ class Wire:
                 start = now
         except Woken:
             late = trio.current_time() - start
+            # A close would leave in the kernel what the peer has not taken: see CN-13.
+            transport.abort()
             raise Stalled(f"took {sent} of {size} bytes, none for {late:.1f} s") from None
         finally:
             self.deadline = inf

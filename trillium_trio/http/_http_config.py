@@ -33,8 +33,8 @@ class HttpConfig:
         Prevents: descriptors held by clients that have gone.
       body_timeout: Without a byte of a body that the handler waits for; 408. Default: 30.
         Unit: seconds. Prevents: handlers held by stalled uploads.
-      write_timeout: Without the peer taking a byte; cuts the response. Default: 30. Unit: seconds.
-        Prevents: handlers held by readers that have stopped.
+      write_timeout: Without the peer taking a byte; resets the connection. Default: 30.
+        Unit: seconds. Prevents: handlers and kernel memory held by readers that have stopped.
       handshake_timeout: For the TLS handshake; closes. Default: 10. Unit: seconds.
         Prevents: connections that never speak.
       handshake_grace: How long after the stop a TLS handshake under way may take. Default: 2.
