@@ -51,6 +51,8 @@ class Run:
 class Recorder(tt.Handler):
     """Reads every request to its end, takes every upgrade that is asked for, answers 200."""
 
+    takes_connect = True
+
     def __init__(self) -> None:
         self._seen: list[Seen] = []
 

@@ -96,6 +96,8 @@ class Script(trio.abc.HalfCloseableStream):
 class Shown(tt.Handler):
     """Answers with what it read, so that another reading is another response."""
 
+    takes_connect = True
+
     def __init__(self, record: Record) -> None:
         self.record = record
 

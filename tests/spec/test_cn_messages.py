@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 EXPECT = "Expect: 100-continue"
 
 
+class Tunnels(tt.Handler):
+    takes_connect = True
+
+
 async def read(conn: tt.Conn) -> tt.Conn:
     return conn.ok(await conn.request_body.read())
 
@@ -132,8 +136,8 @@ LENGTH, CHUNKED = "content-length", "transfer-encoding"
         ((tt.Status.NO_CONTENT, None), "GET", "/", "1.1", {}, b"", False),
         ((tt.Status.NOT_MODIFIED,), "GET", "/", "1.1", {}, b"", False),
         (None, "GET", "/", "1.1", {LENGTH: "0"}, b"", False),
-        ("x", "CONNECT", "x:1", "1.1", {}, b"", True),
-        (tt.Status.FORBIDDEN, "CONNECT", "x:1", "1.1", {LENGTH: "0"}, b"", False),
+        ((Tunnels(), "x"), "CONNECT", "x:1", "1.1", {}, b"", True),
+        ((Tunnels(), tt.Status.FORBIDDEN), "CONNECT", "x:1", "1.1", {LENGTH: "0"}, b"", False),
     ],
 )
 async def test_cn_20_framing(

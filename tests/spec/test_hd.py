@@ -272,6 +272,8 @@ async def test_hd_4_an_unread_body_is_read_before(
 class Switching(tt.Handler):
     """Switches, and says so; names the protocol that it is made with, if any."""
 
+    takes_connect = True
+
     def __init__(self, named: str = "") -> None:
         self._named = named
 
@@ -342,6 +344,35 @@ async def test_hd_6_connect_is_no_upgrade(autojump_clock: object) -> None:
         await client.send(request("x:1", method="CONNECT"))
         assert (await client.receive()).startswith(b"HTTP/1.1 200 ")
         assert await client.rest() == b"switched"
+
+
+class Tunnels(tt.Handler):
+    takes_connect = True
+
+
+@pytest.mark.parametrize("takes_connect", [False, True])
+async def test_hd_7_connect_is_for_those_who_ask_for_it(
+    takes_connect: bool, autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trillium_trio.driver")
+    seen: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        seen.append(conn.method)
+        return conn.with_status(403)
+
+    async with serving((handler, (Tunnels(),)) if takes_connect else handler) as app:
+        client = app.connect()
+        await client.send(request("x:1", method="CONNECT"), request())
+        response = await client.response("CONNECT")
+        assert response.status == (403 if takes_connect else 501)
+        assert response.closes is not takes_connect
+        if not takes_connect:
+            assert await client.ends()
+        # Methods are case-sensitive: this is another one.
+        assert (await app.connect().get("/", method="Connect")).status == 403
+    assert seen == (["CONNECT", "GET", "Connect"] if takes_connect else ["Connect"])
+    assert ("501 CONNECT" in caplog.text) is not takes_connect
 
 
 async def other_conn(conn: tt.Conn) -> object:

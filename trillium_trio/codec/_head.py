@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from ..exceptions import BadRequest, HttpError, UriTooLong
+from ..exceptions import BadRequest, HttpError, NotImplementedByServer, UriTooLong
 from ._irregular import check_line, read_irregular
 from ._lane import read_regular
 from ._lines import earliest_fault
@@ -19,7 +19,7 @@ __all__ = ["HeadLimits", "is_head_started", "read_head"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadLimits:
-    """How large a request head may be.
+    """How large a request head may be, and whether it may ask for a tunnel.
 
     Attributes:
       max_head_bytes: From the first byte of the request line to the empty line, included. More is
@@ -28,11 +28,13 @@ class HeadLimits:
         tiny fields.
       max_target_bytes: More is a 414. Default: 8,192. Unit: bytes. Prevents: targets that logs
         and routers choke on.
+      takes_connect: Whether CONNECT is read; else it is a 501. Default: True.
     """
 
     max_head_bytes: int = 16_384
     max_headers: int = 100
     max_target_bytes: int = 8_192
+    takes_connect: bool = True
 
 
 def is_head_started(buffer: bytes | bytearray) -> bool:
@@ -61,7 +63,7 @@ def read_head(
     Raises:
       BadRequest: Malformed, or legal but read differently by different servers.
       UriTooLong, HeaderFieldsTooLarge: A limit was passed.
-      NotImplementedByServer: A transfer coding other than chunked.
+      NotImplementedByServer: A transfer coding other than chunked, or CONNECT if not wanted.
       VersionNotSupported: A version other than 1.0 and 1.1.
       ExpectationFailed: An expectation other than 100-continue.
       All of them answerable; nothing behind the error can be read.
@@ -77,6 +79,8 @@ def read_head(
         block = bytes(buffer[start:end])
         _refuse_early(block, limits, max(seen - start, 0))
         head = read_irregular(block)
+        if head.method == "CONNECT" and not limits.takes_connect:
+            raise NotImplementedByServer("CONNECT, which no handler takes")
     return head, end
 
 

@@ -47,7 +47,13 @@ class Handler:
 
     Its hooks are called in this order: `init` and `lifespan` once before the server is ready, then
     for each request `run` and `before_send`, and for each upgrade `has_upgrade` and `upgrade`.
+
+    Attributes:
+      takes_connect: Whether the server takes CONNECT requests, which ask for a tunnel. Looked up
+        once, when serving begins. Default: False: unless one handler does, they are answered 501.
     """
+
+    takes_connect: bool = False
 
     async def init(self, info: Info) -> None:
         """Prepare, once, before the server is ready. An exception ends ``serve()``.

@@ -126,6 +126,7 @@ class Service:
             max_head_bytes=http.max_head_bytes,
             max_headers=http.max_headers,
             max_target_bytes=http.max_target_bytes,
+            takes_connect=any(leaf.takes_connect for leaf in leaves(handler)),
         )
 
     def date_line(self) -> bytes:

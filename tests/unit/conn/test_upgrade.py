@@ -14,6 +14,8 @@ ECHO = ("Connection: upgrade", "Upgrade: echo")
 class Echo(tt.Handler):
     """Sends back what comes, from the first byte that was sent too early."""
 
+    takes_connect = True
+
     def __init__(self) -> None:
         self.seen: list[object] = []
 
