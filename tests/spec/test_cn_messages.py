@@ -135,7 +135,7 @@ LENGTH, CHUNKED = "content-length", "transfer-encoding"
         (stream, "HEAD", "/?5", "1.1", {LENGTH: "5"}, b"", False),
         ((tt.Status.NO_CONTENT, None), "GET", "/", "1.1", {}, b"", False),
         ((tt.Status.NOT_MODIFIED,), "GET", "/", "1.1", {}, b"", False),
-        (None, "GET", "/", "1.1", {LENGTH: "0"}, b"", False),
+        (None, "GET", "/", "1.1", {LENGTH: "10"}, b"Not Found\n", False),
         ((Tunnels(), "x"), "CONNECT", "x:1", "1.1", {}, b"", True),
         ((Tunnels(), tt.Status.FORBIDDEN), "CONNECT", "x:1", "1.1", {LENGTH: "0"}, b"", False),
     ],

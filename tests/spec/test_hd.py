@@ -422,7 +422,8 @@ async def test_hd_5_unanswered_is_404(handler: HandlerLike, autojump_clock: obje
     async with serving(handler) as app:
         client = app.connect()
         response = await client.get()
-        assert (response.status, response.body) == (404, b"")
+        assert (response.status, response.body) == (404, b"Not Found\n")
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
         assert (await client.get()).status == 404
 
 

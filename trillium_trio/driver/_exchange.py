@@ -148,6 +148,9 @@ class Exchange(ABC):
         try:
             if self.carrier.service.before_send is not None:
                 await self._before_send()
+            if self.conn.status is None and self.conn.raw_body is None:
+                # Nobody has answered.
+                self.conn.with_status(Status.NOT_FOUND).with_body(_page(Status.NOT_FOUND))
             keep = await self.send()
         except Exception as error:  # goes through the error table
             if self.phase is Phase.HANDLER:
@@ -233,7 +236,7 @@ class Exchange(ABC):
         return True
 
     def _reset(self, status: int, fields: Iterable[tuple[str, str]]) -> None:
-        self.conn.reset_response(status, f"{reason_phrase(status) or status}\n")
+        self.conn.reset_response(status, _page(status))
         for name, value in fields:
             self.conn.response_headers.append(name, value)
         if status == Status.CONTENT_TOO_LARGE:
@@ -249,6 +252,11 @@ class Exchange(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} {self.phase.value}>"
+
+
+def _page(status: int) -> str:
+    """Return the body of an error: its reason phrase, and no more."""
+    return f"{reason_phrase(status) or status}\n"
 
 
 # Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.

@@ -154,9 +154,7 @@ class Http1Exchange(Exchange):
     def _render(self, length: int | None, *, is_text: bool) -> tuple[bytes, BodyFraming, bool]:
         """Decide framing and persistence (RFC 9112, 6.3 and 9.3) and render the head."""
         service, conn, head = self._service, self.conn, self.head
-        status = conn.status
-        if status is None:
-            status = 404 if conn.raw_body is None else 200
+        status = 200 if conn.status is None else conn.status
         framing = response_framing(
             method=head.method, status=status, version=head.version, length=length
         )

@@ -79,7 +79,7 @@ async def test_the_request(autojump_clock: object) -> None:
             lambda conn: conn.with_response_header("x", "1").with_response_header("X", "2").ok(""),
             *(200, {"x": "2"}, b""),
         ),
-        (lambda conn: conn.with_added_response_header("x", "1"), 404, {"x": "1"}, b""),
+        (lambda conn: conn.with_added_response_header("x", "1"), 404, {"x": "1"}, b"Not Found\n"),
         (lambda conn: conn.ok(5), 500, {}, b"Internal Server Error\n"),
         (lambda conn: conn.with_status(101), 500, {}, b"Internal Server Error\n"),
         (lambda conn: conn.with_status(200.5), 500, {}, b"Internal Server Error\n"),
@@ -298,7 +298,7 @@ async def test_a_read_that_was_cancelled_goes_on(autojump_clock: object) -> None
     [
         ("text", 200, b"text"),
         (b"bytes", 200, b"bytes"),
-        (None, 404, b""),
+        (None, 404, b"Not Found\n"),
         (tt.Status.ACCEPTED, 202, b""),
         ((tt.Status.CREATED, "still 200"), 200, b"still 200"),
         ([tt.Status.CREATED, None], 201, b""),
