@@ -381,7 +381,7 @@ class Conn:
             lines = headers.render_unless(_DECISIVE)
             if lines is None:
                 return None
-            fields = lines if "content-type" in headers else fields + lines
+            fields = lines if not fields or "content-type" in headers else fields + lines
         return (status, fields, data) if len(data) <= _PLAIN_BYTES else None
 
     def reset_response(self, status: int, body: str) -> None:

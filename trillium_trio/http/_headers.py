@@ -15,8 +15,13 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # the string (NUL), or mean something to a terminal that shows the log (C0, DEL).
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-# Lower-case name, name as given, value.
-_Field = tuple[str, str, str]
+# Lower-case name, name as given, value, and the line for the wire; None if the field was received,
+# because such a field is seldom sent.
+_Field = tuple[str, str, str, bytes | None]
+
+# A service sets the same few fields in every response. They are checked and rendered once; longer
+# values, such as cookies, are seldom seen twice and would only fill memory.
+_MAX_CACHED_CHARACTERS = 128
 
 
 @final
@@ -67,11 +72,11 @@ class Headers:
         """Return the fields, splitting the block if nobody has yet."""
         block = self._block
         if block is not None:
-            fields = []
+            fields: list[_Field] = []
             # Not splitlines(): it also breaks at \x85, \x0b, \x1c and others.
             for line in block.decode("latin-1").split("\r\n")[:-1]:
                 name, _, value = line.partition(":")
-                fields.append((name.lower(), name, value.strip(" \t")))
+                fields.append((name.lower(), name, value.strip(" \t"), None))
             self._fields = fields
             self._block = None
         return self._fields
@@ -87,7 +92,7 @@ class Headers:
     def get_all(self, name: str) -> list[str]:
         """Return every value of ``name``, in order."""
         key = name.lower()
-        return [value for lower, _, value in self._split() if lower == key]
+        return [field[2] for field in self._split() if field[0] == key]
 
     def set(self, name: str, value: str) -> None:
         """Replace every field called ``name`` by this one, which goes last.
@@ -96,10 +101,12 @@ class Headers:
           ValueError, TypeError: As for the class. Nothing has changed.
         """
         field = _checked(name, value)
+        fields = self._fields if self._block is None else self._split()
         key = field[0]
-        fields = self._split()
-        if fields:
-            self._fields = fields = [other for other in fields if other[0] != key]
+        for other in fields:
+            if other[0] == key:
+                self._fields = fields = [each for each in fields if each[0] != key]
+                break
         fields.append(field)
 
     def append(self, name: str, value: str) -> None:
@@ -118,28 +125,27 @@ class Headers:
 
     def items(self) -> list[tuple[str, str]]:
         """Return (name as given, value) pairs, in order."""
-        return [(name, value) for _, name, value in self._split()]
+        return [field[1:3] for field in self._split()]
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         """The (name as given, value) pairs as they stand on the wire."""
-        return [(name.encode("ascii"), value.encode("latin-1")) for _, name, value in self._split()]
+        return [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.items()]
 
     def render(self) -> bytes:
         """Return the header lines for the wire, without the empty line behind them."""
         if self._block is not None:
             return self._block
-        lines = [f"{name}: {value}\r\n" for _, name, value in self._fields]
-        return "".join(lines).encode("latin-1")
+        return b"".join([field[3] or _render(field[1], field[2]) for field in self._fields])
 
     def render_unless(self, names: frozenset[str]) -> bytes | None:
         """Return the header lines, or None if a field has one of these names, in lower case."""
-        lines = []
-        for lower, name, value in self._split():
-            if lower in names:
+        lines = b""
+        for field in self._fields if self._block is None else self._split():
+            if field[0] in names:
                 return None
-            lines.append(f"{name}: {value}\r\n")
-        return "".join(lines).encode("latin-1")
+            lines += field[3] or _render(field[1], field[2])
+        return lines
 
     def copy(self) -> Headers:
         """Return independent headers with the same fields."""
@@ -181,25 +187,13 @@ class Headers:
         """Hold the fields to be equal if they are in the same order, whatever the case of names."""
         if not isinstance(other, Headers):
             return NotImplemented
-        mine = [(lower, value) for lower, _, value in self._split()]
-        return mine == [(lower, value) for lower, _, value in other._split()]
+        mine = [(field[0], field[2]) for field in self._split()]
+        return mine == [(field[0], field[2]) for field in other._split()]
 
     __hash__ = None  # type: ignore[assignment]  # mutable; mypy has no other spelling for it
 
     def __repr__(self) -> str:
         return f"Headers({self.items()!r})"
-
-
-@lru_cache(maxsize=512)
-def _checked_name(name: str) -> str:
-    """Return the lower-case name. Cached: an application sets the same few names again and again.
-
-    Raises:
-      ValueError: The name is no token.
-    """
-    if _NAME.fullmatch(name) is None:
-        raise ValueError(f"header name {name!r} is not a token (RFC 9110, 5.6.2)")
-    return name.lower()
 
 
 def _plain(name: str, value: str) -> tuple[str, str]:
@@ -220,9 +214,29 @@ def _checked(name: str, value: str) -> _Field:
     """Return a field that is safe to send."""
     if type(name) is not str or type(value) is not str:
         name, value = _plain(name, value)
-    lower = _checked_name(name)
+    if len(value) <= _MAX_CACHED_CHARACTERS and len(name) <= _MAX_CACHED_CHARACTERS:
+        return _cached(name, value)
+    return _check(name, value)
+
+
+def _check(name: str, value: str) -> _Field:
+    """Return a field that is safe to send.
+
+    Raises:
+      ValueError: The name is no token, or the value holds what no field may.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"header name {name!r} is not a token (RFC 9110, 5.6.2)")
     if _VALUE.fullmatch(value) is None:
         raise ValueError(
             f"value of header {name!r} holds a control character or one beyond latin-1: {value!r}"
         )
-    return lower, name, value.strip(" \t")
+    value = value.strip(" \t")
+    return name.lower(), name, value, _render(name, value)
+
+
+def _render(name: str, value: str) -> bytes:
+    return f"{name}: {value}\r\n".encode("latin-1")
+
+
+_cached = lru_cache(maxsize=512)(_check)
