@@ -87,7 +87,7 @@ METHODS += ["__iter__", "add_note", "with_traceback", "split", "subgroup", "deri
 METHODS += ["strip", "__index__", "__lt__", "__le__", "__ge__", "__contains__", "__getattr__"]
 PROPERTIES = ["__class__", "args", "__notes__", "__cause__", "__context__", "__traceback__"]
 PROPERTIES += ["__suppress_context__", "exceptions", "message", "status", "name", "__qualname__"]
-PROPERTIES += ["__name__", "errno", "strerror"]
+PROPERTIES += ["__name__", "errno", "strerror", "headers"]
 
 hostilities = st.dictionaries(st.sampled_from(METHODS + PROPERTIES), st.sampled_from(list(ACTS)))
 
@@ -121,6 +121,8 @@ def an_error(kind: str, acts: dict[str, str]) -> Any:
             return hostile(OSError, acts)(5, DIRT)
         case "http error":
             return hostile(tt.HttpError, {"status": "dirt", **acts})(418, DIRT)
+        case "http error with fields":
+            return hostile(tt.HttpError, {"headers": "dirt", **acts})(418, DIRT)
         case "no exception":
             return hostile(Odd, acts)(DIRT)
         case "group":
@@ -134,7 +136,8 @@ def an_error(kind: str, acts: dict[str, str]) -> Any:
     raise AssertionError(kind)
 
 
-ERRORS = ["exception", "os error", "http error", "no exception", "group", "caused"]
+ERRORS = ["exception", "os error", "http error", "http error with fields"]
+ERRORS += ["no exception", "group", "caused"]
 
 
 class Records(logging.Handler):
@@ -166,7 +169,7 @@ def play(handler: tt.Handler, records: Records) -> tuple[Response, list[str]]:
     async def main() -> Response:
         async with serving(handler) as app:
             client = app.connect()
-            await client.send(request("/hostile"))
+            await client.send(request("/hostile", "Connection: upgrade", "Upgrade: hostile"))
             response = await client.response()
             await client.stream.aclose()
             await settled()
