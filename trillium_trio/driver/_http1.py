@@ -8,6 +8,7 @@ from ..codec import is_head_started, read_head, render_error
 from ..exceptions import ClientDisconnected, HttpError, RequestTimeout
 from ..swansong import claim
 from ..transport import Woken
+from ._bounds import Bounds
 from ._connection import Connection, State
 from ._errors import logger
 from ._http1_exchange import Http1Exchange
@@ -44,7 +45,8 @@ class Http1Connection(Connection):
 
     __slots__ = ()
 
-    async def serve(self) -> None:
+    # In one piece: a call more would cost every request.
+    async def serve(self) -> None:  # noqa: C901
         """See `Connection`.
 
         Cancellation:
@@ -59,6 +61,7 @@ class Http1Connection(Connection):
             service.http.head_timeout,
             service.http.idle_timeout,
         )
+        bounds = Bounds.of(service, self.idle_since)
         while True:
             has_begun = wire.buffer and is_head_started(wire.buffer)
             if not has_begun and not await self._wait_for_request(patience):
@@ -75,6 +78,8 @@ class Http1Connection(Connection):
                 break
             head, used = parsed
             wire.buffer = wire.buffer[used:]
+            if bounds is not None and bounds.is_last():
+                head.keep_alive = False
             self.state = _EXCHANGE
             guard = (
                 claim(service.swansong, head, self.task)
@@ -88,7 +93,8 @@ class Http1Connection(Connection):
             if not inbound.is_complete and not await inbound.discard():
                 break
             self.idle_since = service.now()
-            is_first, patience = False, idle_timeout
+            is_first = False
+            patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
             # An idle connection keeps nothing of its last request.
             self.exchange = None
             del exchange, inbound, guard, head, parsed

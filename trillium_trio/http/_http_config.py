@@ -43,6 +43,11 @@ class HttpConfig:
         close. Default: 2. Unit: seconds. Prevents: responses destroyed by a reset.
       min_rate: Of a body, either way, for each second spent waiting beyond one timeout's length.
         0: off. Default: 256. Unit: bytes per second. Prevents: one byte just before each timeout.
+      max_connection_age: How long a connection may be used; then its response says that it closes.
+        0: no bound. Default: 0. Unit: seconds. Prevents: clients that stay with one instance for
+        ever, whatever the load balancer says.
+      max_connection_requests: How many requests a connection may have; the last response says that
+        it closes. 0: no bound. Default: 0. Unit: requests. Prevents: the same.
       max_target_bytes: The request target; beyond it 414. Default: 8 KiB. Unit: bytes.
       max_trailer_bytes: All trailer fields; beyond it 431. Default: 8 KiB. Unit: bytes.
       server_header: The Server field of responses. The empty string: none.
@@ -64,6 +69,8 @@ class HttpConfig:
     handshake_grace: float = 2.0
     linger_timeout: float = 2.0
     min_rate: int = 256
+    max_connection_age: float = 0.0
+    max_connection_requests: int = 0
     max_target_bytes: int = 8_192
     max_trailer_bytes: int = 8_192
     server_header: str = "trillium-trio"
@@ -72,7 +79,7 @@ class HttpConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             match field.name.rpartition("_")[2]:
-                case "timeout" | "grace":
+                case "timeout" | "grace" | "age":
                     check_number(f"HttpConfig.{field.name}", value, least=0.0)
                 case "header":
                     _check_server_header(value)
@@ -126,6 +133,14 @@ class HttpConfig:
     def with_min_rate(self, min_rate: int) -> Self:
         """Return a copy with this `min_rate`."""
         return replace(self, min_rate=min_rate)
+
+    def with_max_connection_age(self, max_connection_age: float) -> Self:
+        """Return a copy with this `max_connection_age`."""
+        return replace(self, max_connection_age=max_connection_age)
+
+    def with_max_connection_requests(self, max_connection_requests: int) -> Self:
+        """Return a copy with this `max_connection_requests`."""
+        return replace(self, max_connection_requests=max_connection_requests)
 
     def with_max_target_bytes(self, max_target_bytes: int) -> Self:
         """Return a copy with this `max_target_bytes`."""
