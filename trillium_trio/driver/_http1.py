@@ -45,8 +45,7 @@ class Http1Connection(Connection):
 
     __slots__ = ()
 
-    # In one piece: a call more would cost every request.
-    async def serve(self) -> None:  # noqa: C901
+    async def serve(self) -> None:
         """See `Connection`.
 
         Cancellation:
@@ -55,22 +54,19 @@ class Http1Connection(Connection):
         wire, service = self.wire, self.service
         if self.transport.is_secure and not await self.shake_hands():
             return
-        # Until the first request is whole, silence and slowness share one timeout.
-        is_first, patience, idle_timeout = (
-            True,
-            service.http.head_timeout,
-            service.http.idle_timeout,
-        )
         bounds = Bounds.of(service, self.idle_since)
+        idle_timeout = service.http.idle_timeout
+        # Until the first request is whole, silence and slowness share one timeout.
+        is_first, patience = True, service.http.head_timeout
         while True:
             has_begun = wire.buffer and is_head_started(wire.buffer)
             if not has_begun and not await self._wait_for_request(patience):
                 break
             start = service.now()
             try:
-                parsed = read_head(wire.buffer, service.head_limits)
-                if parsed is None:
-                    parsed = await self._rest_of_head(self.idle_since if is_first else start)
+                parsed = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
+                    self.idle_since if is_first else start
+                )
             except HttpError as error:
                 await self.refuse(error)
                 break
