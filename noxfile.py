@@ -15,12 +15,20 @@ from pathlib import Path
 
 import nox
 
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 # The peers that the benchmarks compare with; those that are missing are left out of the tables.
 PEERS = ["aiohttp", "granian", "hypercorn[trio]", "starlette", "uvicorn[standard]"]
 
-nox.options.sessions = ["tests", "lowest", "lint", "typing", "docs"]
+nox.options.sessions = [
+    "tests",
+    "lowest",
+    "lint",
+    "typing",
+    "completeness",
+    "docs",
+    "build",
+]
 nox.options.error_on_missing_interpreters = False
 
 
@@ -77,6 +85,30 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install("-e", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html")
+
+
+@nox.session
+def completeness(session: nox.Session) -> None:
+    """Check that every public name has a type that type checkers cannot read in two ways."""
+    # Not editable: pyright looks for the package, and for py.typed in it, where it is installed.
+    session.install(".", "pyright[nodejs]>=1.1.400")
+    # Away from the sources, which it would look at instead.
+    session.chdir(session.create_tmp())
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "trillium_trio")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist, check what they say, and run the command that the wheel installs."""
+    session.install("build>=1.2", "twine>=6")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+    [wheel] = Path("dist").glob("*.whl")
+    fresh = Path(session.create_tmp()) / "venv"
+    session.run("python", "-m", "venv", "--clear", str(fresh))
+    session.run(str(fresh / "bin/pip"), "install", "-q", str(wheel), external=True)
+    session.run(str(fresh / "bin/trillium-trio"), "--help", external=True)
 
 
 @nox.session
