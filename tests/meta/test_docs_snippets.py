@@ -19,6 +19,7 @@ FOLDERS = ("tutorial", "how-to", "explanation")
 
 PAGES = [
     ROOT / "README.md",
+    ROOT / "docs" / "index.md",
     *(page for folder in FOLDERS for page in sorted((ROOT / "docs" / folder).rglob("*.md"))),
 ]
 

@@ -76,8 +76,8 @@ class TlsBind:
     ssl_context: ssl.SSLContext
 
 
-# Every way to say where to listen.
 Bind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind | TlsBind
+"""Every way to say where to listen."""
 
 
 def parse_bind(spec: str | int) -> Bind:
