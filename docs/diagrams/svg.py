@@ -25,6 +25,7 @@ LIGHT = {
     "quiet": "#59636e",
     "line": "#818b98",
     "box": "#f6f8fa",
+    "paper": "#ffffff",
 }
 DARK = {
     "good": "#1d4030",
@@ -35,6 +36,7 @@ DARK = {
     "quiet": "#9aa4af",
     "line": "#6e7681",
     "box": "#1f252c",
+    "paper": "#131416",
 }
 
 
@@ -55,7 +57,7 @@ _STYLE = f"""
 .diagram rect, .diagram polygon.shape {{ stroke: var(--line); fill: var(--box); }}
 .diagram .good {{ fill: var(--good); }} .diagram .warn {{ fill: var(--warn); }}
 .diagram .stop {{ fill: var(--stop); }}
-.diagram .off {{ fill: none; stroke-dasharray: 4 3; }}
+.diagram .off {{ fill: var(--paper); stroke-dasharray: 4 3; }}
 .diagram .arrow {{ fill: none; stroke: var(--line); stroke-width: 1.5; }}
 .diagram .head {{ fill: var(--line); }}
 .diagram .arrow.signal {{ stroke: var(--stop-ink); }}
