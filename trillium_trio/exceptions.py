@@ -149,7 +149,7 @@ class _FixedStatus(HttpError):
     ) -> None:
         super().__init__(self.default, message, headers)
         # What pickle and copy call the class with; what else there is they set afterwards.
-        self.args = (message,)
+        self.args: tuple[object, ...] = (message,)
 
 
 class BadRequest(_FixedStatus):

@@ -101,7 +101,7 @@ class LengthReader:
     """Never: `feed` takes all that it is given."""
 
     def __init__(self, length: int) -> None:
-        self.remaining = length
+        self.remaining: int = length
 
     @property
     def is_complete(self) -> bool:
@@ -217,10 +217,10 @@ class ChunkedReader:
         # How many bytes of the trailers have been checked, while their end has not come.
         self._seen = 0
         self._trailers: Headers | None = None
-        self.before_fault = b""
-        self.remaining = 0
-        self.step_chunks = 0
-        self.is_paused = False
+        self.before_fault: bytes = b""
+        self.remaining: int = 0
+        self.step_chunks: int = 0
+        self.is_paused: bool = False
 
     @property
     def is_complete(self) -> bool:

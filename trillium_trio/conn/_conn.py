@@ -83,7 +83,7 @@ class Conn:
         self._is_halted = False
         self._is_upgrade = False
         self._extras: _Extras | None = None
-        self.start_time = start_time
+        self.start_time: float = start_time
 
     # -- the request ---------------------------------------------------------------------------
 

@@ -222,7 +222,9 @@ class Sequence(Handler):
     """
 
     def __init__(self, handlers: Iterable[Handler]) -> None:
-        self.handlers = tuple(leaf for handler in handlers for leaf in leaves(handler))
+        self.handlers: tuple[Handler, ...] = tuple(
+            leaf for handler in handlers for leaf in leaves(handler)
+        )
         self._running = [each for each in self.handlers if each.overrides("run")]
         self._finishing = [
             each for each in reversed(self.handlers) if each.overrides("before_send")

@@ -73,9 +73,9 @@ class Info:
         shared: TypeMap,
         starter: Starter,
     ) -> None:
-        self.config = config
-        self.swansong = swansong
-        self.listeners = listeners
+        self.config: ServerSettings = config
+        self.swansong: Swansong = swansong
+        self.listeners: tuple[Listener, ...] = listeners
         self._shared = shared
         self._starter = starter
 

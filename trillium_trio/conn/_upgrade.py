@@ -31,8 +31,8 @@ class Upgrade:
 
     def __init__(self, conn: Conn, *, transport: Transport, leftover: bytes) -> None:
         self._conn = conn
-        self.transport = transport
-        self.leftover = leftover
+        self.transport: Transport = transport
+        self.leftover: bytes = leftover
 
     @property
     def method(self) -> str:

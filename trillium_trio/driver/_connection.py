@@ -83,12 +83,13 @@ class Connection(ABC):
     )
 
     def __init__(self, service: Service, transport: Transport) -> None:
-        self.service = service
-        self.transport = transport
-        self.wire = wire = Wire(transport, service.watchdog, service.http)
-        self.link = ConnectionLink(service.info, wire)
-        self.state = State.IDLE
-        self.idle_since = trio.current_time()
+        self.service: Service = service
+        self.transport: Transport = transport
+        wire = Wire(transport, service.watchdog, service.http)
+        self.wire: Wire = wire
+        self.link: ConnectionLink = ConnectionLink(service.info, wire)
+        self.state: State = State.IDLE
+        self.idle_since: float = trio.current_time()
         self.cut_reason: str | None = None
         self.exchange: Exchange | None = None
         self.guard: Claim | None = None

@@ -77,11 +77,11 @@ class Exchange(ABC):
     __slots__ = ("_guard", "carrier", "conn", "head", "is_answered", "phase")
 
     def __init__(self, carrier: Carrier, head: RequestHead, conn: Conn, guard: Claim) -> None:
-        self.carrier = carrier
-        self.head = head
-        self.conn = conn
-        self.phase = _HANDLER
-        self.is_answered = False
+        self.carrier: Carrier = carrier
+        self.head: RequestHead = head
+        self.conn: Conn = conn
+        self.phase: Phase = _HANDLER
+        self.is_answered: bool = False
         self._guard: Claim | None = guard
 
     # -- what a protocol implements ------------------------------------------------------------

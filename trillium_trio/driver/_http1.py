@@ -16,6 +16,8 @@ from ._wire import Wake
 
 if TYPE_CHECKING:
     from ..http import RequestHead
+    from ..swansong import Claim
+    from ._exchange import Exchange
 
 __all__ = ["Http1Connection"]
 
@@ -44,6 +46,12 @@ class Http1Connection(Connection):
     """
 
     __slots__ = ()
+
+    # As in `Connection`. Assigned here as well, so type checkers want their types here as well.
+    exchange: Exchange | None
+    guard: Claim | None
+    idle_since: float
+    state: State
 
     async def serve(self) -> None:
         """See `Connection`.

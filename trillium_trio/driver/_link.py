@@ -30,7 +30,7 @@ class ConnectionLink:
     __slots__ = ("_wire", "info")
 
     def __init__(self, info: Info, wire: Wire) -> None:
-        self.info = info
+        self.info: Info = info
         self._wire = wire
 
     @property

@@ -15,9 +15,11 @@ from ..http import http_date
 from ._watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
-    from ..conn import Info
+    from ..conn import Conn, Info
+    from ..http import HttpConfig
+    from ..swansong import Swansong
 
 __all__ = ["Served", "Service"]
 
@@ -94,35 +96,40 @@ class Service:
         on_exit: Callable[[BaseException], None],
         on_idle: Callable[[], None],
     ) -> None:
-        self.handler = handler
+        self.handler: Handler = handler
         # A sequence holds its handlers to the contract by itself.
         is_sequence = isinstance(handler, Sequence)
-        self.run = handler.run if is_sequence else partial(run_handler, handler)
+        self.run: Callable[[Conn], Coroutine[object, object, Conn]] = (
+            handler.run if is_sequence else partial(run_handler, handler)
+        )
         # Skipped whole when no handler has anything to do before sending.
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
-        self.before_send = Sequence(hooks).before_send if hooks else None
-        self.info = info
+        self.before_send: Callable[[Conn], Coroutine[object, object, Conn]] | None = (
+            Sequence(hooks).before_send if hooks else None
+        )
+        self.info: Info = info
         # As `info` has them; every request asks for them.
-        self.http = http = info.config.http
-        self.swansong = info.swansong
-        self.keepalive_grace = keepalive_grace
-        self.on_exit = on_exit
-        self.on_idle = on_idle
+        http = info.config.http
+        self.http: HttpConfig = http
+        self.swansong: Swansong = info.swansong
+        self.keepalive_grace: float = keepalive_grace
+        self.on_exit: Callable[[BaseException], None] = on_exit
+        self.on_idle: Callable[[], None] = on_idle
         self.connections: set[Served] = set()
-        self.is_draining = False
-        self.drain_time = inf
-        self.evicted = 0
+        self.is_draining: bool = False
+        self.drain_time: float = inf
+        self.evicted: int = 0
         # The clock itself, for what looks at it several times per request.
-        self.now = trio.lowlevel.current_clock().current_time
-        self.watchdog = Watchdog()
+        self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
+        self.watchdog: Watchdog = Watchdog()
         self._date_line = b""
         self._date_until = -inf
-        self.server_line = (
+        self.server_line: bytes = (
             b"server: " + http.server_header.encode("latin-1") + b"\r\n"
             if http.server_header
             else b""
         )
-        self.head_limits = HeadLimits(
+        self.head_limits: HeadLimits = HeadLimits(
             max_head_bytes=http.max_head_bytes,
             max_headers=http.max_headers,
             max_target_bytes=http.max_target_bytes,

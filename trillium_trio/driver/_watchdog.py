@@ -20,8 +20,8 @@ class _Entry:
     __slots__ = ("owner", "when")
 
     def __init__(self, when: float, owner: Timed | None) -> None:
-        self.when = when
-        self.owner = owner
+        self.when: float = when
+        self.owner: Timed | None = owner
 
     def __lt__(self, other: _Entry) -> bool:
         return self.when < other.when

@@ -76,11 +76,11 @@ class Wire:
     )
 
     def __init__(self, transport: Transport, watchdog: Watchdog, config: HttpConfig) -> None:
-        self.transport = transport
-        self.buffer = b""
-        self.is_eof = False
-        self.is_gone = False
-        self.deadline = inf
+        self.transport: Transport = transport
+        self.buffer: bytes = b""
+        self.is_eof: bool = False
+        self.is_gone: bool = False
+        self.deadline: float = inf
         self.entry: _Entry | None = None
         self._watchdog = watchdog
         self._config = config

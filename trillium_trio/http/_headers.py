@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import final
+from typing import ClassVar, final
 
 __all__ = ["Headers"]
 
@@ -190,7 +190,7 @@ class Headers:
         mine = [(field[0], field[2]) for field in self._split()]
         return mine == [(field[0], field[2]) for field in other._split()]
 
-    __hash__ = None  # type: ignore[assignment]  # mutable; mypy has no other spelling for it
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # mutable, as `list` is
 
     def __repr__(self) -> str:
         return f"Headers({self.items()!r})"

@@ -60,15 +60,15 @@ class RequestHead:
         expects_continue: bool = False,
         wants_upgrade: bool = False,
     ) -> None:
-        self.method = method
-        self.target = target
+        self.method: str = method
+        self.target: str = target
         self.version = version
         self._headers = headers
-        self.content_length = content_length
-        self.is_chunked = is_chunked
-        self.keep_alive = keep_alive
-        self.expects_continue = expects_continue
-        self.wants_upgrade = wants_upgrade
+        self.content_length: int | None = content_length
+        self.is_chunked: bool = is_chunked
+        self.keep_alive: bool = keep_alive
+        self.expects_continue: bool = expects_continue
+        self.wants_upgrade: bool = wants_upgrade
 
     @property
     def headers(self) -> Headers:

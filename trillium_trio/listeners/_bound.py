@@ -23,9 +23,9 @@ class BoundListener(ABC):
 
     def __init__(self, facts: Listener, *, is_owned: bool) -> None:
         """Keep the facts."""
-        self.facts = facts
-        self.is_owned = is_owned
-        self.is_closing = False
+        self.facts: Listener = facts
+        self.is_owned: bool = is_owned
+        self.is_closing: bool = False
 
     @abstractmethod
     async def accept(self) -> Transport:

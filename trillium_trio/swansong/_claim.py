@@ -49,12 +49,12 @@ class Claim:
     )
 
     def __init__(self, node: Node, code: CodeType, instruction: int, label: object) -> None:
-        self.node = node
-        self.label = label
+        self.node: Node = node
+        self.label: object = label
         # What a weak reference is to its caller: `weakref.ref` itself is invariant.
         self.holder: Callable[[], trio.lowlevel.Task | Thread | None] | None = None
-        self.taken_at = monotonic()
-        self.is_released = False
+        self.taken_at: float = monotonic()
+        self.is_released: bool = False
         # A line number costs more than the whole guard: the instruction is kept, and asked later.
         self._code = code
         self._instruction = instruction

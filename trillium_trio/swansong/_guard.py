@@ -194,10 +194,10 @@ class Guarded(Wrapper, Generic[T_co]):
     __slots__ = ("_async_iterator", "_iterator", "guard", "wrapped")
 
     def __init__(self, wrapped: T_co, guard: Guard) -> None:
-        self.guard = guard
+        self.guard: Guard = guard
         self._async_iterator: AsyncIterator[Any] | None = None  # of whatever T_co yields
         self._iterator: Iterator[Any] | None = None  # likewise
-        self.wrapped = wrapped
+        self.wrapped: T_co = wrapped
 
     def release(self) -> None:
         """Give the guard back early. Idempotent."""

@@ -91,7 +91,7 @@ class InterruptedAsyncIterator(Wrapper, AsyncIterator[T]):
     def __init__(self, node: Node, wrapped: AsyncIterable[T]) -> None:
         self._node = node
         self._iterator = aiter(wrapped)
-        self.was_interrupted = False
+        self.was_interrupted: bool = False
 
     async def __anext__(self) -> T:
         """Return the next item.
@@ -138,7 +138,7 @@ class InterruptedIterator(Iterator[T]):
     def __init__(self, node: Node, wrapped: Iterable[T]) -> None:
         self._node = node
         self._iterator = iter(wrapped)
-        self.was_interrupted = False
+        self.was_interrupted: bool = False
 
     def __next__(self) -> T:
         if not self._node.is_stopped:
@@ -167,7 +167,7 @@ class InterruptedReceiveStream(trio.abc.ReceiveStream):
         self._node = node
         self._stream = stream
         self._eof = eof
-        self.was_interrupted = False
+        self.was_interrupted: bool = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Read some bytes; empty at the end of input.

@@ -96,7 +96,7 @@ class Limit:
     __slots__ = ("by_run", "until")
 
     def __init__(self) -> None:
-        self.until = inf
+        self.until: float = inf
         self.by_run: dict[trio.lowlevel.TrioToken, float] = {}
 
     def here(self, token: trio.lowlevel.TrioToken) -> float:
@@ -152,23 +152,23 @@ class Node:
     )
 
     def __init__(self, parent: Node | None = None) -> None:
-        self.parent = parent
+        self.parent: Node | None = parent
         self.tree: Tree = Tree() if parent is None else parent.tree
         self.stopped_at: float | None = None
         self.guards: dict[Outstanding, None] = {}
         self.holds: dict[Outstanding, None] = {}
         self.waiters: dict[Waiter, None] = {}
         self.scopes: dict[Attached, None] = {}
-        self.sweep_at = SWEEP_AT
+        self.sweep_at: int = SWEEP_AT
         self.limit: Limit | None = None
         self.cancelled_at: float | None = None
         self.cancel_reason: str | None = None
-        self.drains = 0
+        self.drains: int = 0
         self.drained_at: float | None = None
-        self.finished = 0
+        self.finished: int = 0
         self.cut: tuple[GuardEntry, ...] = ()
         self.cut_reason: str | None = None
-        self.is_cut = False
+        self.is_cut: bool = False
 
     def path(self) -> Iterator[Node]:
         """Yield this node, its parent, and so on up to the root."""

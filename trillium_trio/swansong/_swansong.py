@@ -60,7 +60,7 @@ class Swansong:
     __slots__ = ("__weakref__", "_node", "name")
 
     def __init__(self, *, name: str | None = None) -> None:
-        self.name = name
+        self.name: str | None = name
         self._node = Node()
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:

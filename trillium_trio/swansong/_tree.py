@@ -43,7 +43,7 @@ class Tree:
     __slots__ = ("_inside", "_lock", "_outbox", "_queue", "is_stopping")
 
     def __init__(self) -> None:
-        self.is_stopping = False
+        self.is_stopping: bool = False
         self._lock = Lock()
         self._inside: set[int] = set()
         self._queue: deque[tuple[Callable[..., None], object]] = deque()

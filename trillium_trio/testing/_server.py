@@ -54,6 +54,8 @@ class TestServer(Client):
         if config is None:
             config = Config(drain_timeout=_DRAIN_SECONDS)
         self._listener = MemoryListener()
+        self.swansong: Swansong
+        self.config: Config
         self.swansong, self.config = in_memory(config, self._listener)
         self._serving: AbstractAsyncContextManager[ServerHandle] = self.config.serving(handler)
         self._handle: ServerHandle | None = None

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, BinaryIO, final
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, final
 
 import trio
 from anyio.to_thread import run_sync
@@ -36,7 +36,7 @@ class SocketTransport(Transport):
 
     __slots__ = ("_is_closed", "_sock")
 
-    sends_files = hasattr(os, "sendfile")
+    sends_files: ClassVar[bool] = hasattr(os, "sendfile")
 
     def __init__(self, sock: socket.socket, listener: Listener, address: object = None) -> None:
         """Take over a connected socket.

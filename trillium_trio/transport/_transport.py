@@ -67,7 +67,7 @@ class Transport(ABC):
           listener: The facts of the listener.
           address: The peer's address, as ``accept`` of a socket gave it.
         """
-        self.listener = listener
+        self.listener: Listener = listener
         self.wake_reason: object | None = None
         self._woken_by: object | None = None
         self._address = address
