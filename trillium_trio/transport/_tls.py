@@ -73,7 +73,7 @@ class TlsTransport(Transport):
           ssl_context: For servers. Its SNI callback may choose another one for the connection.
         """
         super().__init__(below.listener, below._address)
-        self.below = below
+        self.below: Transport = below
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
