@@ -9,9 +9,7 @@ from .svg import Drawing
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "trillium_trio"
-
-# Everything may import these, so that arrows to them would say nothing.
-BASE = ("exceptions", "_util")
+OURS = "trillium_trio."
 
 # Where a folder stands in its layer, from 0 to 3, so that no arrow crosses a box; and what it is.
 PLACES: dict[str, tuple[float, str]] = {
@@ -39,6 +37,11 @@ def layers() -> list[list[str]]:
     return [[name for name in row if _exists(name)] for row in rows]
 
 
+def base() -> set[str]:
+    """Name the lowest layer. It is for all, so that arrows to it would say nothing."""
+    return set(layers()[-1])
+
+
 def _exists(name: str) -> bool:
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
@@ -50,12 +53,14 @@ def imports() -> dict[str, set[str]]:
         taken = found.setdefault(path.parent.name, set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
+                case ast.ImportFrom(level=0, module=str(module)) if module.startswith(OURS):
+                    taken.add(module.removeprefix(OURS).split(".")[0])
                 # `from ..http import Body`, and `from .. import http`
                 case ast.ImportFrom(level=2, module=str(module)):
                     taken.add(module.split(".")[0])
                 case ast.ImportFrom(level=2, names=names):
                     taken.update(each.name for each in names)
-    return {folder: taken - {folder, *BASE} for folder, taken in found.items()}
+    return {folder: taken - {folder} - base() for folder, taken in found.items()}
 
 
 def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
@@ -92,10 +97,9 @@ def draw() -> Drawing:
     for row, folders in enumerate(rows):
         y = 58.0 + ROW * row
         drawing.text((0, y + 28), f"L{len(rows) - 1 - row}", "quiet")
-        if set(folders) <= set(BASE):
-            drawing.box(
-                (46, y), (712, HEIGHT), (", ".join(folders), "imported by all"), style="code strong"
-            )
+        if set(folders) == base():
+            lines = (", ".join(folders), "for all")
+            drawing.box((46, y), (712, HEIGHT), lines, style="code strong")
             continue
         for folder in folders:
             place, what = PLACES[folder]

@@ -30,7 +30,7 @@ def test_every_picture_has_a_description() -> None:
 def test_the_house_shows_every_folder_in_its_layer() -> None:
     rows = house.layers()
     levels = {name: len(rows) - 1 - row for row, names in enumerate(rows) for name in names}
-    assert {*public_folders(), *house.BASE} == levels.keys()
+    assert {*public_folders(), *house.base()} == levels.keys()
     assert all(LEVEL[name] == level for name, level in levels.items())
 
 
