@@ -33,7 +33,7 @@ ROWS: list[tuple[str, list[tuple[int, int, str, Kind]]]] = [
         [(START, STOP, "keep-alive", "good"), (STOP, CUT, "Connection: close", "warn")],
     ),
     (
-        "requests, and",
+        "requests and\nbackground work",
         [
             (START, STOP, "run", "good"),
             (STOP, DEADLINE, "run to their end", "good"),
@@ -82,12 +82,12 @@ def draw() -> Drawing:
         drawing.text((x, 14), name, "notice", anchor="middle")
     for begin, end, name in PHASES:
         drawing.text(((begin + end) / 2, 44), name, "strong", anchor="middle")
-    for top, (label, bars) in zip(range(60, 400, 40), ROWS, strict=False):
-        if label == "requests, and":
-            drawing.text((0, top + 12), "requests and")
-            drawing.text((0, top + 27), "background work")
-        else:
-            drawing.text((0, top + 20), label, "code" if label.startswith("/") else "")
+    for row, (label, bars) in enumerate(ROWS):
+        top = 60 + 40 * row
+        lines = label.split("\n")
+        for number, line in enumerate(lines):
+            y = top + 27.5 - 7.5 * len(lines) + 15 * number
+            drawing.text((0, y), line, "code" if line.startswith("/") else "")
         for begin, end, text, kind in bars:
             drawing.rect((begin + 2, top), (end - begin - 4, 30), kind)
             drawing.text(
