@@ -170,7 +170,7 @@ class Unauthorized(_FixedStatus):
 
     def __init__(self, challenge: str, message: str = "") -> None:
         super().__init__(message, {"www-authenticate": challenge})
-        self.args = (challenge, message)
+        self.args: tuple[object, ...] = (challenge, message)
 
 
 class MethodNotAllowed(_FixedStatus):
@@ -186,7 +186,7 @@ class MethodNotAllowed(_FixedStatus):
     def __init__(self, allow: Iterable[str], message: str = "") -> None:
         methods = allow if isinstance(allow, str) else ", ".join(allow)
         super().__init__(message, {"allow": methods})
-        self.args = (methods, message)
+        self.args: tuple[object, ...] = (methods, message)
 
 
 class RequestTimeout(_FixedStatus):
@@ -226,7 +226,7 @@ class UpgradeRequired(_FixedStatus):
     def __init__(self, protocol: str, message: str = "") -> None:
         # RFC 9110, 7.8: who sends Upgrade lists it in Connection.
         super().__init__(message, {"upgrade": protocol, "connection": "upgrade"})
-        self.args = (protocol, message)
+        self.args: tuple[object, ...] = (protocol, message)
 
 
 class _ComeBack(_FixedStatus):
