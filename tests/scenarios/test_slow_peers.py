@@ -125,6 +125,8 @@ async def handle(conn: tt.Conn) -> tt.Conn:
             return conn.ok(str(len(await conn.request_body.read())))
         case "/any-upload":
             return conn.ok(str(len(await conn.request_body.read(2 * GIB))))
+        case "/json":
+            return conn.ok(str(len(await conn.request_body.json())))
         case "/stream":
             return conn.ok(endless())
         case "/large":
@@ -245,6 +247,15 @@ CASES = {
         partial(pour, CHUNKED_UPLOAD, chunked(b"x" * RECEIVE)[:-5]),
         0,
         27 * 1024 * KIB,
+        [("INFO", "413")],
+    ),
+    "a-deep-json-bomb": Case(
+        partial(say, PUT("/json", body=b"[" * 500 * KIB)), 60, 512 * KIB, [("INFO", "400")]
+    ),
+    "a-broad-json-bomb": Case(
+        partial(say, PUT("/json", body=b"[" + b"[]," * 400 * KIB)),
+        2,
+        DISCARD,
         [("INFO", "413")],
     ),
     "slow-body": Case(partial(drip, UPLOAD, b"x" * 99), 30 + 30 / 256 + 2, 200, [("INFO", "408")]),
