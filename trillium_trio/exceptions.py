@@ -113,6 +113,7 @@ class HttpError(TrilliumError):
 
     Raises:
       ValueError: A name is no token, or a value cannot be sent. The message names the field.
+      TypeError: One of them is no string.
     """
 
     headers: tuple[tuple[str, str], ...] = ()
@@ -131,14 +132,20 @@ class HttpError(TrilliumError):
 
 
 def _checked(headers: HasItems | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    pairs = headers.items() if hasattr(headers, "items") else headers
-    fields = tuple((name, value) for name, value in pairs)
-    for name, value in fields:
-        if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+    fields = []
+    for name, value in headers.items() if hasattr(headers, "items") else headers:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a header must be str, not {type(name).__name__}")
+        if not isinstance(value, str):
+            raise TypeError(f"the value of {name!r} must be str, not {type(value).__name__}")
+        # Plain strings: a subclass may change after the check.
+        field = str.__str__(name), str.__str__(value)
+        if _NAME.fullmatch(field[0]) is None:
             raise ValueError(f"header name {name!r} is not a token (RFC 9110, 5.6.2)")
-        if not isinstance(value, str) or _VALUE.fullmatch(value) is None:
+        if _VALUE.fullmatch(field[1]) is None:
             raise ValueError(f"value of header {name!r} cannot be sent (RFC 9110, 5.5): {value!r}")
-    return fields
+        fields.append(field)
+    return tuple(fields)
 
 
 class _FixedStatus(HttpError):
