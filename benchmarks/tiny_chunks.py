@@ -11,13 +11,16 @@ import argparse
 import socket
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import trio
 
 from benchmarks.endurance.honest import Diary, Figures, connect, keep_asking
+from benchmarks.environment import RESULTS, describe, note, write_results
 from benchmarks.process import ROOT, ServerProcess, free_port, on_core, unwind_on_sigterm
+from benchmarks.servers import OURS, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,16 +151,22 @@ async def handler(conn: tt.Conn) -> tt.Conn:
 
 
 def main() -> int:
-    """Measure and print the tables; 1 if a promise is broken."""
+    """Measure, print the tables, write them and the raw figures; 1 if a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attack", type=int, metavar="PORT", help="only attack; used by itself")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the results")
     options = parser.parse_args()
     if options.attack:
         print(attack(options.attack))
         return 0
     unwind_on_sigterm()
+    environment = note(describe(installed((OURS,))))
     case = trio.run(measure)
-    print("\n".join(["# Tiny chunks", "", *lines(case)]))
+    table = "\n".join(["# Tiny chunks", "", environment, "", *lines(case)])
+    print(table)
+    write_results(
+        options.output, "tiny_chunks", {"environment": environment, "case": asdict(case)}, table
+    )
     return 0 if all(met for _, _, met in promises(case)) else 1
 
 
