@@ -14,7 +14,7 @@ from functools import partial
 from itertools import count
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import pytest
 import trio
@@ -146,6 +146,17 @@ class Iterable:
         await trio.sleep(1)
 
 
+class Entered(Iterable):
+    """Pieces that are entered and left, which takes a while."""
+
+    async def __aenter__(self) -> Self:
+        await trio.sleep(1)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await trio.sleep(1)
+
+
 def says(body: Callable[[], BodyLike]) -> Callable[[tt.Conn], Awaitable[tt.Conn]]:
     async def handler(conn: tt.Conn) -> tt.Conn:
         return conn.ok(body())
@@ -265,6 +276,7 @@ def scenarios(kind: Kind) -> Iterator[Scenario]:
         ("declared pieces", says(declared), request()),
         ("a stream", says(Pieces), request()),
         ("an iterable", says(Iterable), request()),
+        ("an iterable that is entered", says(Entered), request()),
         ("a failure with a body", fails_with_body, request()),
         ("before_send", Late(), request()),
         ("before_send that fails", Late(fails=True, body=Pieces), request()),

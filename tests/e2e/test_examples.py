@@ -157,6 +157,19 @@ def test_upload_reads_bodies(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
+    program = start("events")
+    with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:
+        page.request("GET", "/")
+        assert b'new EventSource("/time")' in page.getresponse().read()
+        stream.request("GET", "/time")
+        response = stream.getresponse()
+        assert response.readline().startswith(b"data: ")
+        program.process.send_signal(signal.SIGTERM)
+        assert b"event: goodbye\ndata: restarting\n\nretry: " in response.read()
+    program.wait_end()
+
+
 def test_streaming_says_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("streaming")
     with closing(Connection(program.path)) as connection:

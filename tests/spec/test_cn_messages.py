@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import trio
@@ -15,6 +15,7 @@ from tests.wire import chunked, request, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
 
     from trillium_trio.conn import HandlerLike
 
@@ -390,3 +391,55 @@ async def test_cn_21_a_body_of_another_length(
         assert record.exc_info is None
         await settled()
         assert app.guards == 0
+
+
+class Produced:
+    """A body whose pieces come from a task of its own."""
+
+    def __init__(self, log: list[str], failing: bool = False) -> None:
+        self._log = log
+        self._failing = failing
+
+    async def __aenter__(self) -> Self:
+        self._log.append("entered")
+        self._nursery = trio.open_nursery()
+        nursery = await self._nursery.__aenter__()
+        send, self._pieces = trio.open_memory_channel[bytes](0)
+        nursery.start_soon(self._produce, send)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        self._log.append("left")
+        return await self._nursery.__aexit__(kind, error, traceback)
+
+    async def _produce(self, send: trio.MemorySendChannel[bytes]) -> None:
+        async with send:
+            await send.send(b"one")
+            if self._failing:
+                raise ValueError("boom")
+            await send.send(b"two")
+
+    def __aiter__(self) -> trio.MemoryReceiveChannel[bytes]:
+        return self._pieces
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_cn_20_a_source_may_hold_a_nursery(failing: bool) -> None:
+    log: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        log.append("asked")
+        return conn.ok(Produced(log, failing))
+
+    async with serving(handler) as app:
+        response = await app.connect().get()
+        assert response.is_whole is not failing
+        assert response.body in ((b"", b"one") if failing else (b"onetwo",))
+        await settled()
+        assert app.guards == 0
+    assert log == ["asked", "entered", "left"]

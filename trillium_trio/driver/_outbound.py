@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager as _Entered
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, final
 
@@ -66,6 +67,8 @@ async def open_body(
 ) -> AsyncIterator[tuple[int | None, AsyncIterable[bytes | bytearray | memoryview]]]:
     """Open a body that is not in memory; close its source on leaving, read or not.
 
+    A source that is an async context manager is entered first, and left before it is closed.
+
     Returns:
       Its length in bytes, if known, and its pieces as the source gives them: see `as_piece`.
 
@@ -73,7 +76,8 @@ async def open_body(
       OSError: The file cannot be opened.
 
     Cancellation:
-      The source is closed under the cancellation. A read of a file that has begun is awaited.
+      The source is left and closed under the cancellation. A read of a file that has begun is
+      awaited.
     """
     source = body.source
     assert source is not None, "a body in memory is sent as it is"
@@ -92,12 +96,14 @@ async def open_body(
                 async with aclosing(_read_stream(body, source)) as pieces:
                     yield body.length, pieces
             else:
-                # An iterable may make a generator, which then is nobody else's to close.
-                iterator = aiter(source)
-                try:
-                    yield body.length, iterator
-                finally:
-                    await _close(iterator)
+                # A source may hold tasks or resources while it is read.
+                async with source if isinstance(source, _Entered) else nullcontext():
+                    # An iterable may make a generator, which then is nobody else's to close.
+                    iterator = aiter(source)
+                    try:
+                        yield body.length, iterator
+                    finally:
+                        await _close(iterator)
         finally:
             await _close(source)
 

@@ -90,9 +90,10 @@ class Body:
         """Return a body that is read while it is sent.
 
         Args:
-          source: Read until it ends. Its pieces are bytes, or other buffers of bytes, of which the
-            bytes are sent that they hold when they are given. Empty pieces are skipped. A piece of
-            any other type breaks the response off.
+          source: Read until it ends. An async context manager is entered before and left
+            afterwards, in the connection's task: it may hold a nursery. Its pieces are bytes, or
+            other buffers of bytes, of which the bytes are sent that they hold when they are given.
+            Empty pieces are skipped. A piece of any other type breaks the response off.
           length: Bytes that the source will give, if known. A source that gives fewer or more
             breaks the response off, so that the client can see it.
 

@@ -5,6 +5,7 @@
     TestServer(handler)          serves in memory; every request a connection of its own
     |- get, post, ...   ------>  TestResponse, with assertions
     |- session()        ------>  Session: several requests on one connection
+    |- events()         ------>  EventReader: server-sent events as a browser gets them
     `- connect()        ------>  RawPeer: bytes as they are
                  |
                  |  client's end       wrap_server     server's end
@@ -22,6 +23,7 @@ Only the sockets are missing. What happens in memory takes no time, so that unde
 from __future__ import annotations
 
 from ._client import Client, Session
+from ._events import EventParser, EventReader
 from ._faults import BreakingStream, DribblingStream, Operation, StallingStream
 from ._listener import MemoryListener, WrapServer
 from ._memory import MemoryStream
@@ -36,6 +38,8 @@ __all__ = [
     "BreakingStream",
     "Client",
     "DribblingStream",
+    "EventParser",
+    "EventReader",
     "MemoryListener",
     "MemoryStream",
     "Operation",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._memory import MemoryStream
     from ._request import Request
 
-__all__ = ["Exchanger"]
+__all__ = ["Exchanger", "dummy_connection", "headers_of"]
 
 # As much of a broken response as its error shows.
 _BYTES_SHOWN = 500
@@ -98,9 +98,9 @@ class Exchanger:
         return TestResponse(
             status=parts.final.status_code,
             reason=parts.final.reason.decode("latin-1"),
-            headers=_headers(parts.final.headers.raw_items()),
+            headers=headers_of(parts.final.headers.raw_items()),
             body=bytes(parts.body),
-            trailers=_headers(parts.trailers),
+            trailers=headers_of(parts.trailers),
             informational=tuple(parts.informational),
             is_closing=http.their_state in (h11.MUST_CLOSE, h11.CLOSED),
             method=method,
@@ -195,7 +195,8 @@ def _rest(http: h11.Connection, body: bytes) -> bytes:
     return (data or b"") + (http.send(h11.EndOfMessage()) or b"")
 
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> Headers:
+def headers_of(raw: list[tuple[bytes, bytes]]) -> Headers:
+    """Return header fields as h11 has them."""
     return Headers([(name.decode("ascii"), value.decode("latin-1")) for name, value in raw])
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Self, final
 from ..server import Config
 from ..swansong import Swansong
 from ._client import Client, Session
+from ._events import EventReader
 from ._listener import MemoryListener
 from ._peer import RawPeer
+from ._request import build_request
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -97,6 +99,14 @@ class TestServer(Client):
           ConnectionRefusedError: The server does not listen any more.
         """
         return RawPeer(self._open(wrap_server))
+
+    def events(self, path: str, **options: Unpack[Options]) -> EventReader:
+        """Open a stream of server-sent events, on a connection of its own.
+
+        Raises:
+          ConnectionRefusedError: The server does not listen any more.
+        """
+        return EventReader(self._open(None), build_request("GET", path, **options))
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Stop this server; see `Swansong.shut_down`. The result may be awaited: the drain."""
