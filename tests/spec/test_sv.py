@@ -485,6 +485,24 @@ async def test_cn_28_the_longest_unused_are_closed(
     assert caplog.text.count("closing idle ones to make room for unix") == 1
 
 
+async def test_cn_28_those_that_never_sent_a_request_are_closed_first(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(hello, tt.config().with_max_connections(3)) as app:
+        served = await app.idle()
+        await get(served)
+        await trio.sleep(1)
+        silent = [app.listener.connect() for _ in range(2)]
+        await trio.sleep(1)
+        newcomer = app.listener.connect()
+        await trio.sleep(1)
+        assert await receive_all(silent[0]) == b""
+        assert await get(served)
+        assert app.handle.connections.evicted == 1
+        for each in (served, *silent, newcomer):
+            await each.aclose()
+
+
 @pytest.mark.parametrize("target", ["", "/hang"])
 async def test_cn_28_what_is_in_progress_makes_no_room(
     target: str, autojump_clock: MockClock

@@ -65,6 +65,7 @@ class Connection(ABC):
       exchange: The one in progress, if there is one.
       guard: Of a request whose head is not complete; an exchange has its own.
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
+      has_served: Whether a request on it was answered.
       cut_reason: Why it was cut; None if it was not.
     """
 
@@ -73,6 +74,7 @@ class Connection(ABC):
         "cut_reason",
         "exchange",
         "guard",
+        "has_served",
         "idle_since",
         "link",
         "service",
@@ -90,6 +92,7 @@ class Connection(ABC):
         self.link: ConnectionLink = ConnectionLink(service.info, wire)
         self.state: State = State.IDLE
         self.idle_since: float = trio.current_time()
+        self.has_served: bool = False
         self.cut_reason: str | None = None
         self.exchange: Exchange | None = None
         self.guard: Claim | None = None

@@ -50,6 +50,7 @@ class Http1Connection(Connection):
     # As in `Connection`. Assigned here as well, so type checkers want their types here as well.
     exchange: Exchange | None
     guard: Claim | None
+    has_served: bool
     idle_since: float
     state: State
 
@@ -65,7 +66,7 @@ class Http1Connection(Connection):
         bounds = Bounds.of(service, self.idle_since)
         idle_timeout = service.http.idle_timeout
         # Until the first request is whole, silence and slowness share one timeout.
-        is_first, patience = True, service.http.head_timeout
+        patience = service.http.head_timeout
         while True:
             has_begun = wire.buffer and is_head_started(wire.buffer)
             if not has_begun and not await self._wait_for_request(patience):
@@ -73,7 +74,7 @@ class Http1Connection(Connection):
             start = service.now()
             try:
                 parsed = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
-                    self.idle_since if is_first else start
+                    start if self.has_served else self.idle_since
                 )
             except HttpError as error:
                 await self.refuse(error)
@@ -97,7 +98,7 @@ class Http1Connection(Connection):
             if not inbound.is_complete and not await inbound.discard():
                 break
             self.idle_since = service.now()
-            is_first = False
+            self.has_served = True
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
             # An idle connection keeps nothing of its last request.
             self.exchange = None

@@ -29,9 +29,11 @@ class Served(Protocol):
 
     Attributes:
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
+      has_served: Whether a request on it was answered.
     """
 
     idle_since: float
+    has_served: bool
 
     @property
     def is_idle(self) -> bool:

@@ -72,8 +72,9 @@ class ConnectionCounts:
 class Admission:
     """Starts a connection for each transport, up to a limit; answers 503 beyond it.
 
-    At the limit idle connections, those unused for longest first, are told to close. They do so in
-    the next turns of the loop, unless a request has just come; the newcomer waits for that.
+    At the limit idle connections are asked to close: first those that never sent a request, then
+    those unused for longest. They do so in the next turns of the loop, unless a request has just
+    come; the newcomer waits for that.
 
     Args:
       service: What connections are made of.
@@ -174,7 +175,7 @@ class Admission:
         return False
 
     def _choose(self) -> list[Served]:
-        """Return a batch of idle connections, those unused for longest first."""
+        """Return a batch of idle connections, in the order of CN-28."""
         now = trio.current_time()
         if now < self._looks_from:
             return []
@@ -182,7 +183,7 @@ class Admission:
         idle = [each for each in connections if each.is_idle and not each.is_leaving]
         if len(idle) < self._batch and len(connections) > _MAX_UNPAUSED:
             self._looks_from = now + len(connections) * _PAUSE_SECONDS
-        return heapq.nsmallest(self._batch, idle, key=attrgetter("idle_since"))
+        return heapq.nsmallest(self._batch, idle, key=attrgetter("has_served", "idle_since"))
 
     def _turn_away(self, transport: Transport) -> None:
         self._refused += 1
