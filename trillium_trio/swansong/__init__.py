@@ -1,4 +1,4 @@
-"""Graceful shutdown: stop, guards, completion. Imports the exceptions and the log of ours.
+"""Graceful shutdown: stop, guards, completion. Of the package, imports only exceptions and log.
 
 States of one `Swansong`, a node in a tree of them:
 
@@ -10,30 +10,30 @@ States of one `Swansong`, a node in a tree of them:
        |                                    '------------ guard() ---------------'
        '---- with nothing outstanding ------------------------------------------>
 
-*The stop* is a latch: one plain store at one node. A node is stopped if it or any ancestor is,
-which is found out by walking up when somebody asks. So the stop is visible everywhere at once,
-and a parent keeps no list of its children: a dropped child leaves nothing behind.
+*The stop* is a latch: one plain store at one node. A node is stopped if it or any ancestor is;
+each query walks up the tree. So the stop is visible everywhere at once, and a parent keeps no list
+of its children: a dropped child leaves nothing behind.
 
-*Guards* count at their node and at all above it. *Holds* do the same out of sight, for a server's
-clean-up. Completion is the moment when the stop was signalled and both are at zero.
+*Guards* count at their node and at all ancestors. *Holds* do the same for a server's clean-up, but
+appear in no report. A node is complete when it is stopped and both counts are zero.
 
-*Why level-triggered.* Signals that are edges get lost between looking and waiting. Here everyone
-who waits first becomes known, then looks, then sleeps; everyone who changes something first
-changes it, then looks who is known. Whoever comes late sees the level.
+*Level-triggered.* An edge-triggered signal can be lost between the check and the wait. Here a
+waiter registers, then checks, then sleeps; a writer changes the state, then looks up the waiters.
+A late waiter sees the state.
 
 *The lock and the queue.* A stop must work in a signal handler and a release in a finalizer, both
-of which interrupt any line of code in this folder. A lock alone would deadlock there or, if
-re-entrant, let two halves of two operations mix. So changes are operations in a queue; the
-outermost frame of a thread carries them out, and whoever interrupts it only appends. Guards need
-neither: each is a key in a dict, put and popped in one step, and the count is the dict's size.
-What leaves the folder (waking a task, logging) is done after the lock was given back, so no foreign
-lock is ever taken under ours. `trio` objects are touched only in their own run.
+of which can interrupt any line of code in this folder. A plain lock would deadlock there, and a
+re-entrant lock would let two operations interleave. So changes are operations in a queue: the
+outermost frame of a thread runs them, and an interrupting frame only appends. Guards need neither:
+each is a key in a dict, set and popped atomically, and the count is the dict's size. Calls that
+leave the folder (waking a task, logging) are made after the lock is released, so no foreign lock
+is ever taken under ours. `trio` objects are touched only in their own run.
 
 *Cancel scopes* can be attached: ``cancel()`` and the deadline of ``shut_down(timeout)`` reach them
 in their own trio run, by its own clock.
 
-What is here for servers, and not for applications: `Hold` and `hold`, `claim`, `attach_scope`,
-`drain_report`, `no_guards`, `record_cut`, `was_cancelled`.
+For servers, not applications: `Hold` and `hold`, `claim`, `attach_scope`, `drain_report`,
+`no_guards`, `record_cut`, `was_cancelled`.
 """
 
 from ._claim import Claim

@@ -1,4 +1,4 @@
-"""Claims: a guard or hold as the tree knows it, and the operations that count them."""
+"""Claims: the tree's record of a guard or hold, and the operations that count them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Claim:
     It does not keep the user's object alive.
 
     Attributes:
-      node: Where it counts, and at every node above.
-      label: Any object; its ``str()`` is taken when it is reported.
+      node: The node where it counts; it counts at every ancestor too.
+      label: Any object; reports call its ``str()``.
       holder: Weak reference to the task or thread that does the work, if known.
       taken_at: When it was taken (`time.monotonic`).
       is_released: Whether the release was carried out.
@@ -51,22 +51,22 @@ class Claim:
     def __init__(self, node: Node, code: CodeType, instruction: int, label: object) -> None:
         self.node: Node = node
         self.label: object = label
-        # What a weak reference is to its caller: `weakref.ref` itself is invariant.
+        # Typed as a callable because `weakref.ref` is invariant.
         self.holder: Callable[[], trio.lowlevel.Task | Thread | None] | None = None
         self.taken_at: float = monotonic()
         self.is_released: bool = False
-        # A line number costs more than the whole guard: the instruction is kept, and asked later.
+        # Computing the line number costs more than the whole guard, so `site` does it on demand.
         self._code = code
         self._instruction = instruction
 
-    # Taking and releasing are no operations of the queue. To put a key into a dict and to pop
-    # one are single steps, which no other thread, signal handler or finalizer can divide, and the
-    # count is the size of the dict: so they need no lock. A release then looks for the stop, as a
-    # stop looks for what is left: whichever comes second sees the other.
+    # Taking and releasing bypass the queue. Setting and popping a dict key are atomic: no other
+    # thread, signal handler or finalizer can interrupt them, and the count is the dict's size. So
+    # they need no lock. A release checks for the stop afterwards, and a stop checks what is left:
+    # whichever comes second sees the other.
 
     @trio.lowlevel.enable_ki_protection
     def take(self) -> None:
-        """Count as a guard, at its node and above."""
+        """Count as a guard, at its node and all ancestors."""
         node: Node | None = self.node
         while node is not None:
             node.guards[self] = None
@@ -74,8 +74,8 @@ class Claim:
 
     @trio.lowlevel.enable_ki_protection
     def release(self) -> None:
-        """Count as a guard no more. Idempotent, and callable from anywhere."""
-        # Of several that release it at a time, one pops it.
+        """Stop counting as a guard. Idempotent, and callable from anywhere."""
+        # If several threads release it at once, only one pops it.
         if self.node.guards.pop(self, self) is self:
             return
         self.is_released = True
@@ -83,7 +83,7 @@ class Claim:
         while node is not None:
             del node.guards[self]
             node = node.parent
-        # The one look that a server which is not stopping pays for.
+        # A release costs a running server only this check.
         if self.node.tree.is_stopping:
             self.node.tree.submit(_after_guard, self)
 
@@ -93,7 +93,7 @@ class Claim:
 
     @property
     def is_hold(self) -> bool:
-        """Whether it is a live hold: counted in completion, but no guard."""
+        """Whether it is a live hold: it delays completion, but is not a guard."""
         return self in self.node.holds
 
     @property
@@ -111,17 +111,17 @@ class Claim:
         return monotonic() - self.taken_at
 
 
-# Holds are as guards are, in dicts of their own.
+# Holds work like guards, in separate dicts.
 
 
 def take_hold(claim: Claim) -> None:
-    """Count a hold at its node and above."""
+    """Count a hold at its node and all ancestors."""
     for node in claim.node.path():
         node.holds[claim] = None
 
 
 def release_hold(claim: Claim) -> None:
-    """Count a hold no more. Idempotent."""
+    """Stop counting a hold. Idempotent."""
     if claim.node.holds.pop(claim, claim) is claim:
         return
     claim.is_released = True
@@ -144,7 +144,7 @@ def _after_hold(claim: Claim) -> None:
 def _after_release(claim: Claim, *, finished: int) -> None:
     now = monotonic()
     is_stopped = False
-    # The topmost with nothing, or with nothing but holds: it knows the waiters of all below it.
+    # The topmost stopped node without guards: it has the waiters of its whole subtree.
     drained: Node | None = None
     for node in reversed(tuple(claim.node.path())):
         is_stopped = is_stopped or node.stopped_at is not None

@@ -1,4 +1,4 @@
-"""Waiting: for the stop (`ShuttingDown`), or for all work to be over (`ShutdownCompletion`)."""
+"""Waiting for the stop (`ShuttingDown`) or for all work to finish (`ShutdownCompletion`)."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ R = TypeVar("R")
 
 @final
 class ShutdownState(Enum):
-    """Where a swansong is.
+    """The state of a swansong.
 
-    A guard taken after completion makes it read ``SHUTTING_DOWN`` again, until it is released.
+    A guard taken after completion makes it ``SHUTTING_DOWN`` again until the guard is released.
     """
 
     RUNNING = "running"
@@ -43,7 +43,7 @@ class ShutdownState(Enum):
 
 
 class _Wait(ABC, Generic[R]):
-    """Something to wait for, from any trio run or thread, as often as one likes."""
+    """Something to wait for, from any trio run or thread, any number of times."""
 
     __slots__ = ("_node",)
 
@@ -59,9 +59,9 @@ class _Wait(ABC, Generic[R]):
 
     @abstractmethod
     def _result(self) -> R:
-        """Return what the wait yields, once it is over, and stay resolved from now on."""
+        """Return the result of a finished wait. It stays resolved from now on."""
 
-    def _refuse(self) -> None:
+    def _check_deadlock(self) -> None:
         """Raise if this wait could never end."""
 
     def __await__(self) -> Generator[Any, Any, R]:
@@ -71,7 +71,7 @@ class _Wait(ABC, Generic[R]):
         if self.is_complete:
             await trio.lowlevel.checkpoint()
             return self._result()
-        self._refuse()
+        self._check_deadlock()
         woken = trio.Event()
         token = trio.lowlevel.current_trio_token()
         waiter = Waiter(self._node, self._goal, partial(run_soon, token, woken.set))
@@ -83,28 +83,28 @@ class _Wait(ABC, Generic[R]):
         return self._result()
 
     def block(self, timeout: float | None = None) -> R:
-        """Park this thread until the wait is over.
+        """Block this thread until the wait is over.
 
         Args:
           timeout: Seconds to wait at most. Default: no limit.
 
         Raises:
-          TimeoutError: The time passed first. Nothing has changed; wait again if you like.
-          MisuseError: Called inside a trio run, which it would stop; await it there. Or, for a
+          TimeoutError: The timeout expired. Nothing has changed; the wait can be repeated.
+          MisuseError: Called inside a trio run, which it would block; await it there. Or, for a
             completion, this thread or the task that it works for holds one of the guards.
         """
         if trio.lowlevel.in_trio_run():
-            raise MisuseError("block() would stop the trio run that it is called in: await instead")
+            raise MisuseError("block() would block this trio run: await instead")
         if self.is_complete:
             return self._result()
-        self._refuse()
-        # A signal handler can put to a SimpleQueue while this very thread gets from it. Events and
-        # conditions of `threading` deadlock there.
+        self._check_deadlock()
+        # A signal handler can put to a SimpleQueue while this thread gets from it. The events and
+        # conditions of `threading` would deadlock there.
         woken: queue.SimpleQueue[None] = queue.SimpleQueue()
         waiter = Waiter(self._node, self._goal, partial(woken.put, None))
         waiter.start()
         is_main = threading.current_thread() is threading.main_thread()
-        longest = _LONGEST_PARK_OF_MAIN if is_main else _LONGEST_PARK
+        longest = _MAX_WAIT_IN_MAIN if is_main else _MAX_WAIT
         deadline = math.inf if timeout is None else monotonic() + timeout
         try:
             while True:
@@ -119,19 +119,19 @@ class _Wait(ABC, Generic[R]):
             waiter.cancel()
 
 
-# In seconds. A signal that arrives at the very moment when the main thread goes to sleep does not
-# wake it, and its handler, which may be what shuts down, is called only when the sleep is over.
-_LONGEST_PARK_OF_MAIN: Final = 1.0
-# What the lock under a queue can wait for is bounded.
-_LONGEST_PARK: Final = 1e6
+# In seconds. A signal that arrives just as the main thread goes to sleep does not wake it. Its
+# handler, which may be the one that shuts down, runs only when the sleep is over.
+_MAX_WAIT_IN_MAIN: Final = 1.0
+# The lock under a queue has a maximum timeout.
+_MAX_WAIT: Final = 1e6
 
 
 @final
 class ShutdownCompletion(_Wait[DrainReport]):
-    """All guards of the subtree are released, and servers have cleaned up. Does not cause it.
+    """The wait for all guards of the subtree and for the servers' clean-up. Does not signal a stop.
 
     Await it in any trio run, or `block` a thread. The result is the `DrainReport`. Once resolved it
-    stays so, whatever guards are taken later.
+    stays resolved, even if guards are taken later.
     """
 
     __slots__ = ("_drains", "_report")
@@ -142,12 +142,12 @@ class ShutdownCompletion(_Wait[DrainReport]):
         super().__init__(node)
         self._drains: int | None = None
         self._report: DrainReport | None = None
-        # Like everything that depends on counts, this takes its turn in the queue: a signal handler
-        # may have taken a guard just before, which is still on its way.
+        # Queued, like everything that depends on the number of drains: this may be a signal handler
+        # that has interrupted an operation.
         node.tree.submit(_begin, self)
 
     def begin(self) -> None:
-        """Note from which moment on completion counts. An operation, as in `_tree`."""
+        """Record the number of drains so far: a later one completes. An operation, see `_tree`."""
         if self._node.is_complete:
             self._result()
         else:
@@ -155,10 +155,10 @@ class ShutdownCompletion(_Wait[DrainReport]):
 
     @property
     def is_complete(self) -> bool:
-        """Whether completion was reached since this object was made."""
+        """Whether completion was reached since this object was created."""
         if self._report is not None:
             return True
-        if self._drains is None:  # not begun: in a signal handler that interrupted an operation
+        if self._drains is None:  # `begin` is still queued: this handler interrupted an operation
             return False
         if self._node.is_complete or self._node.drains > self._drains:
             self._result()
@@ -170,15 +170,15 @@ class ShutdownCompletion(_Wait[DrainReport]):
             self._report = self._node.drain_report()
         return self._report
 
-    def _refuse(self) -> None:
-        mine = set(holders_here())
+    def _check_deadlock(self) -> None:
+        blocked = set(holders_here())
         for claim in self._node.claims():
             holder = None if claim.holder is None else claim.holder()
-            if holder in mine:
+            if holder in blocked:
                 kind = "hold" if claim.is_hold else "guard"
                 raise MisuseError(
-                    f"waiting for completion here would last for ever: {holder!r}, which cannot go "
-                    f"on before this wait is over, holds the {kind} taken at {claim.site}; "
+                    f"waiting for completion here would last for ever: {holder!r}, which cannot "
+                    f"continue before this wait ends, holds the {kind} taken at {claim.site}; "
                     "shut_down() without waiting is fine"
                 )
 
@@ -192,7 +192,7 @@ def _begin(completion: ShutdownCompletion) -> None:
 
 @final
 class ShuttingDown(_Wait[None]):
-    """The stop was signalled. Does not cause it, and does not wait for any work.
+    """The wait for the stop. Does not signal it, and does not wait for any work.
 
     Await it in any trio run, or `block` a thread.
     """
@@ -215,7 +215,7 @@ class ShuttingDown(_Wait[None]):
 
 @final
 class NoGuards(_Wait[None]):
-    """A stopped subtree has no guards, whatever holds there are. For servers: they hold, and wait.
+    """The wait until a stopped subtree has no guards. Ignores holds: a server waits with one held.
 
     Await it in any trio run, or `block` a thread.
     """
@@ -226,7 +226,7 @@ class NoGuards(_Wait[None]):
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are none now."""
+        """Whether there are no guards now."""
         return not self._node.guards
 
     def _result(self) -> None:

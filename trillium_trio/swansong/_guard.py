@@ -38,9 +38,9 @@ R = TypeVar("R")
 
 @final
 class Guard:
-    """One piece of committed work. It counts from ``swansong.guard()`` on, until `release`.
+    """One piece of committed work. It counts from ``swansong.guard()`` until `release`.
 
-    Use it as a context manager, or release it in a ``finally``. A guard that is collected
+    Use it as a context manager, or release it in a ``finally``. A guard that is garbage-collected
     unreleased is released then, with a `ResourceWarning` that names where it was taken.
     """
 
@@ -51,7 +51,7 @@ class Guard:
 
     @property
     def label(self) -> object:
-        """What to call the work in reports. Any object: its ``str()`` is taken when reported."""
+        """The name of the work in reports. Any object: reports call its ``str()``."""
         return self._claim.label
 
     @label.setter
@@ -60,7 +60,7 @@ class Guard:
 
     @property
     def site(self) -> str:
-        """Where the guard was taken, ``"file:line"``. A clone's is that of the original."""
+        """Where the guard was taken, ``"file:line"``. A clone has the site of its original."""
         return self._claim.site
 
     @property
@@ -70,11 +70,11 @@ class Guard:
 
     @property
     def is_released(self) -> bool:
-        """Whether the guard counts no more."""
+        """Whether the guard was released."""
         return self._claim.is_released
 
     def adopt(self, task: trio.lowlevel.Task | None = None) -> Self:
-        """Name the task that does the work, for reports and against waiting for oneself.
+        """Name the task that does the work, for reports and to detect a task waiting for itself.
 
         Args:
           task: The holder. Default: the current task; outside a trio run, the current thread.
@@ -89,13 +89,13 @@ class Guard:
         return Guard(claim)
 
     def release(self) -> None:
-        """Give the guard back. Idempotent, and callable from anywhere."""
+        """Release the guard. Idempotent, and callable from anywhere."""
         claim = self._claim
         claim.release()
 
     def __enter__(self) -> Self:
         if self._claim.is_released:
-            raise MisuseError(f"the guard taken at {self.site} is released already")
+            raise MisuseError(f"the guard taken at {self.site} is already released")
         if self._claim.holder is None:
             name_holder(self._claim)
         return self
@@ -117,9 +117,9 @@ class Guard:
         if not claim.node.tree.is_inside:
             warnings.warn(message, ResourceWarning, stacklevel=2)
         else:
-            # An operation of this thread was interrupted, and its lock is held: warnings call
-            # foreign code, so this one is left to the interrupted frame.
-            claim.node.tree.later(_warn_in_passing, message)
+            # This interrupted an operation that holds the lock. A warning calls foreign code, so
+            # the interrupted frame gives it after it has released the lock.
+            claim.node.tree.later(_warn_later, message)
 
     def __repr__(self) -> str:
         state = "released" if self.is_released else f"{self.age:.1f}s old"
@@ -127,7 +127,7 @@ class Guard:
 
 
 def name_holder(claim: Claim, task: trio.lowlevel.Task | None = None) -> None:
-    """Note who does the work: the task, else the current task, else the current thread."""
+    """Record the holder: the given task, else the current task, else the current thread."""
     holder: trio.lowlevel.Task | threading.Thread
     if task is not None:
         holder = task
@@ -138,12 +138,12 @@ def name_holder(claim: Claim, task: trio.lowlevel.Task | None = None) -> None:
     claim.holder = weakref.ref(holder)
 
 
-def _warn_in_passing(message: str) -> None:
+def _warn_later(message: str) -> None:
     try:
         warnings.warn(message, ResourceWarning, stacklevel=2)
     except Exception as error:
-        # Warnings are errors here, or showing them fails; the frame that we are in has nothing to
-        # do with it.
+        # Warnings are configured as errors, or showing one failed. Do not raise into an unrelated
+        # frame.
         logger.warning("%s", text_of(str, error))
 
 
@@ -163,16 +163,16 @@ class Wrapper(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close what is wrapped.
+        """Close the wrapped object.
 
-        Cancellation: as what is wrapped says.
+        Cancellation: as for the wrapped object.
         """
 
 
 async def close_async_generator(iterator: object) -> None:
     """Close an async generator or a wrapper of one; leave anything else to its owner.
 
-    A channel, for example, may still hold items that somebody wants to read.
+    A channel, for example, may still hold items for another reader.
     """
     if isinstance(iterator, (AsyncGenerator, Wrapper)):
         await iterator.aclose()
@@ -180,15 +180,14 @@ async def close_async_generator(iterator: object) -> None:
 
 @final
 class Guarded(Wrapper, Generic[T_co]):
-    """Work that carries its own guard: an awaitable, iterator or context manager, as wrapped.
+    """An awaitable, iterator or context manager that carries its own guard; used as if unwrapped.
 
-    The guard counts from ``swansong.guarded()`` on, until the work is over: the awaitable has
-    finished, the iterator has ended or raised, or the context manager has been left. The task that
-    drives it is its holder.
+    The guard counts from ``swansong.guarded()`` until the work is over: the awaitable finishes, the
+    iterator ends or raises, or the context manager exits. The task that drives it is its holder.
 
     Attributes:
       guard: The guard.
-      wrapped: What was wrapped.
+      wrapped: The wrapped object.
     """
 
     __slots__ = ("_async_iterator", "_iterator", "guard", "wrapped")
@@ -200,11 +199,11 @@ class Guarded(Wrapper, Generic[T_co]):
         self.wrapped: T_co = wrapped
 
     def release(self) -> None:
-        """Give the guard back early. Idempotent."""
+        """Release the guard early. Idempotent."""
         self.guard.release()
 
     def __await__(self: Guarded[Awaitable[R]]) -> Generator[Any, Any, R]:
-        # `yield from` carries whatever the wrapped awaitable yields to its event loop.
+        # `yield from` passes on what the wrapped awaitable yields to its event loop.
         with self.guard:
             return (yield from self.wrapped.__await__())
 
@@ -223,9 +222,9 @@ class Guarded(Wrapper, Generic[T_co]):
         return value
 
     async def aclose(self) -> None:
-        """Release the guard, after closing what is wrapped if that is an async generator.
+        """Close the wrapped object if it is an async generator, then release the guard.
 
-        Cancellation: the guard is released all the same.
+        Cancellation: the guard is released regardless.
         """
         try:
             await close_async_generator(self._async_iterator or self.wrapped)
@@ -247,7 +246,7 @@ class Guarded(Wrapper, Generic[T_co]):
         return value
 
     def close(self) -> None:
-        """Release the guard, after closing what is wrapped if that is a generator."""
+        """Close the wrapped object if it is a generator, then release the guard."""
         try:
             if isinstance(self.wrapped, Generator):
                 self.wrapped.close()
@@ -293,7 +292,7 @@ class Guarded(Wrapper, Generic[T_co]):
             self.guard.release()
 
     def __del__(self) -> None:
-        # To leave a loop early is no mistake. Never to have begun is one: the guard then warns.
+        # Leaving a loop early is fine. Never having started it is a mistake: the guard then warns.
         if self._async_iterator is not None or self._iterator is not None:
             self.guard.release()
 

@@ -1,4 +1,4 @@
-"""Holds: what a completion waits for besides guards, such as a server's own clean-up."""
+"""Holds: what completion waits for besides guards, such as a server's own clean-up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Hold", "hold"]
 
 @final
 class Hold:
-    """Delays completion like a guard, but is no work in progress: no count or report shows it."""
+    """Delays completion like a guard, but is not work: no guard count or report includes it."""
 
     __slots__ = ("_claim",)
 
@@ -27,7 +27,7 @@ class Hold:
         self._claim = claim
 
     def release(self) -> None:
-        """Give the hold back. Idempotent, and callable from anywhere."""
+        """Release the hold. Idempotent, and callable from anywhere."""
         release_hold(self._claim)
 
     def __repr__(self) -> str:
@@ -36,7 +36,7 @@ class Hold:
 
 
 def hold(swansong: Swansong, label: str) -> Hold:
-    """Take a hold. The current task is its holder, and may not wait for completion meanwhile."""
+    """Take a hold. The current task is its holder: it must not wait for completion meanwhile."""
     frame = sys._getframe(1)
     node = node_of(swansong)
     claim = Claim(node, frame.f_code, frame.f_lasti, label)

@@ -1,8 +1,8 @@
 """Interrupts: waits and loops that end at the stop.
 
-All are level-triggered: the latch is looked at before each step, and then nothing is taken. A step
-under way is woken; if it has produced a value all the same, the value is delivered, and the end
-comes with the next step.
+All are level-triggered: each step checks the latch first, and takes nothing once it is set. A step
+in progress is cancelled; if it produces a value nevertheless, that value is delivered, and the next
+step is the end.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _HINT: Final = (
 class InterruptScope:
     """A context manager of a `trio.CancelScope` that the stop cancels. Used once.
 
-    Entered after the stop, the scope is born cancelled. ``scope.cancelled_caught`` says afterwards
-    whether the body was cut short.
+    If it is entered after the stop, the scope is already cancelled. ``scope.cancelled_caught`` says
+    afterwards whether the body was cut short.
     """
 
     __slots__ = ("_node", "_scope", "_waiter")
@@ -64,7 +64,7 @@ class InterruptScope:
         self._waiter = Waiter(self._node, Goal.STOP, partial(run_soon, token, cancel))
         self._waiter.start()
         if self._node.is_stopped:
-            # Through the token it would come too late for a body without a pause.
+            # Through the token, it would come after the body's first checkpoint.
             cancel()
         return self._scope.__enter__()
 
@@ -83,7 +83,7 @@ class InterruptedAsyncIterator(Wrapper, AsyncIterator[T]):
     """The items of an async iterable, until the stop. An async generator is closed then.
 
     Attributes:
-      was_interrupted: Whether it ended by the stop, and not by itself.
+      was_interrupted: Whether the stop ended it.
     """
 
     __slots__ = ("_iterator", "_node", "was_interrupted")
@@ -97,11 +97,11 @@ class InterruptedAsyncIterator(Wrapper, AsyncIterator[T]):
         """Return the next item.
 
         Raises:
-          StopAsyncIteration: The end, or the stop.
+          StopAsyncIteration: At the end, or at the stop.
           RuntimeError: With a note, if this is an async generator that yields inside a cancel
             scope or nursery.
 
-        Cancellation: as the wrapped iterator says.
+        Cancellation: as for the wrapped iterator.
         """
         if not self._node.is_stopped:
             try:
@@ -118,7 +118,7 @@ class InterruptedAsyncIterator(Wrapper, AsyncIterator[T]):
     async def aclose(self) -> None:
         """Close the wrapped iterator, if it is an async generator.
 
-        Cancellation: as the generator's clean-up says.
+        Cancellation: as for the generator's clean-up.
         """
         await close_async_generator(self._iterator)
 
@@ -127,10 +127,10 @@ class InterruptedAsyncIterator(Wrapper, AsyncIterator[T]):
 class InterruptedIterator(Iterator[T]):
     """The items of an iterable, until the stop. A generator is closed then.
 
-    A step under way in another thread is not woken.
+    A step in progress in another thread is not interrupted.
 
     Attributes:
-      was_interrupted: Whether it ended by the stop, and not by itself.
+      was_interrupted: Whether the stop ended it.
     """
 
     __slots__ = ("_iterator", "_node", "was_interrupted")
@@ -155,10 +155,10 @@ class InterruptedIterator(Iterator[T]):
 
 @final
 class InterruptedReceiveStream(trio.abc.ReceiveStream):
-    """A stream that cannot be read after the stop. It never looks like a clean end of input.
+    """A stream that cannot be read after the stop. By default the stop never looks like EOF.
 
     Attributes:
-      was_interrupted: Whether a read was refused or cut short by the stop.
+      was_interrupted: Whether the stop refused or interrupted a read.
     """
 
     __slots__ = ("_eof", "_node", "_stream", "was_interrupted")
@@ -173,10 +173,10 @@ class InterruptedReceiveStream(trio.abc.ReceiveStream):
         """Read some bytes; empty at the end of input.
 
         Raises:
-          ShuttingDownError: The stop came, and ``eof=True`` was not asked for. Nothing was taken
-            off the stream by this call.
+          ShuttingDownError: The stop came, and ``eof`` is False. This call has read nothing from
+            the stream.
 
-        Cancellation: as the wrapped stream says.
+        Cancellation: as for the wrapped stream.
         """
         if not self._node.is_stopped:
             with InterruptScope(self._node):
@@ -189,6 +189,6 @@ class InterruptedReceiveStream(trio.abc.ReceiveStream):
     async def aclose(self) -> None:
         """Close the wrapped stream.
 
-        Cancellation: as the wrapped stream says.
+        Cancellation: as for the wrapped stream.
         """
         await self._stream.aclose()

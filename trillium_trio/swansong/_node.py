@@ -1,6 +1,6 @@
-"""One node of the tree: the latch, what is outstanding below it, and who waits for that.
+"""One node of the tree: the latch, what is outstanding in its subtree, and the waiters.
 
-A node knows what it keeps only by what it asks of it: see `Outstanding` and `Attached`.
+A node knows its guards and scopes only by protocol: see `Outstanding` and `Attached`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Outstanding(Protocol):
     """A guard or a hold, as a node and the reports see it.
 
     Attributes:
-      label: Any object; its ``str()`` is taken when it is reported.
+      label: Any object; reports call its ``str()``.
       holder: Weak reference to the task or thread that does the work, if known.
       taken_at: When it was taken (`time.monotonic`).
     """
@@ -50,11 +50,11 @@ class Outstanding(Protocol):
 
     @property
     def node(self) -> Node:
-        """Where it counts, and at every node above."""
+        """The node where it counts; it counts at every ancestor too."""
 
     @property
     def is_hold(self) -> bool:
-        """Whether it is a hold: counted in completion, but no guard."""
+        """Whether it is a hold: it delays completion, but is not a guard."""
 
     @property
     def site(self) -> str:
@@ -66,7 +66,7 @@ class Attached(Protocol):
 
     @property
     def node(self) -> Node:
-        """What it is attached to."""
+        """The node that it is attached to."""
 
     @property
     def token(self) -> trio.lowlevel.TrioToken:
@@ -78,19 +78,19 @@ class Attached(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can become of it."""
+        """Whether it has been exited, so that nothing about it can change."""
 
-    def obey(self) -> None:
-        """Follow what is in force now. For its own run only."""
+    def update(self) -> None:
+        """Apply the deadline and cancellation now in force. Call it in its own run only."""
 
 
 @final
 class Limit:
-    """When a drain must be over, by every clock that matters.
+    """The deadline of a drain, by several clocks.
 
     Attributes:
       until: By `time.monotonic`, for trio runs that are not known yet.
-      by_run: By the clock of each known run. Virtual clocks do not go at the pace of real ones.
+      by_run: By the clock of each known run. A virtual clock runs at its own pace.
     """
 
     __slots__ = ("by_run", "until")
@@ -100,7 +100,7 @@ class Limit:
         self.by_run: dict[trio.lowlevel.TrioToken, float] = {}
 
     def here(self, token: trio.lowlevel.TrioToken) -> float:
-        """Return the deadline by the clock of the current run, whose token it is."""
+        """Return the deadline by the clock of the current run; ``token`` is that run's."""
         if (known := self.by_run.get(token)) is not None:
             return known
         return trio.current_time() + self.until - monotonic()
@@ -108,26 +108,26 @@ class Limit:
 
 @final
 class Node:
-    """The state of one swansong: its place in the tree, the latch, counts and observers.
+    """The state of one swansong: its place in the tree, the latch, counts and waiters.
 
-    Guards and observers are kept for the whole subtree, at every node up to the root; what is not
-    a single step changes in operations only. Everything may be read at any time, without the lock.
+    Each node keeps the guards, holds, waiters and scopes of its whole subtree. Changes that are not
+    atomic are made in operations only. Everything may be read at any time, without the lock.
 
     Attributes:
-      stopped_at: When this very node was stopped (`time.monotonic`). The latch.
+      stopped_at: When this node itself was stopped (`time.monotonic`). The latch.
       guards: The live guards of the subtree, oldest first (a dict used as an ordered set).
       holds: The live holds of the subtree, likewise.
-      waiters: Who waits for something in the subtree (a dict used as an ordered set).
+      waiters: The waiters of the subtree (a dict used as an ordered set).
       scopes: The cancel scopes attached in the subtree (likewise).
-      sweep_at: At the root: with how many scopes to look for some that are over.
-      limit: What ``shut_down(timeout)`` fixed here.
+      sweep_at: At the root: the number of scopes at which those that are over are swept.
+      limit: The deadline set here by ``shut_down(timeout)``.
       cancelled_at: When ``cancel()`` was called here (`time.monotonic`).
-      cancel_reason: What it was given.
-      drains: How often the counts came back to zero after the stop.
+      cancel_reason: The reason given to it.
+      drains: How often the counts returned to zero after the stop.
       drained_at: When they last did.
-      finished: Guards of the subtree that were released after the stop.
+      finished: How many guards of the subtree were released after the stop.
       cut: What was cut off in the subtree since the stop.
-      cut_reason: Why, if somebody said.
+      cut_reason: Why, if a reason was given.
       is_cut: Whether anything was cut off in the subtree since the stop.
     """
 
@@ -179,8 +179,8 @@ class Node:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether this node or one above it was stopped."""
-        # Not by `path()`: it is asked for every request, and a generator costs more than the walk.
+        """Whether this node or an ancestor was stopped."""
+        # Not by `path()`: every request asks this, and a generator costs more than the walk.
         node: Node | None = self
         while node is not None:
             if node.stopped_at is not None:
@@ -195,7 +195,7 @@ class Node:
 
     @property
     def drains_since(self) -> float:
-        """When this node or the first one above it was stopped; ``inf`` while it is running."""
+        """When this node or an ancestor was first stopped; ``inf`` while it is running."""
         times = (node.stopped_at for node in self.path() if node.stopped_at is not None)
         return min(times, default=inf)
 
@@ -211,18 +211,18 @@ class Node:
 
     def live_guards(self) -> list[Outstanding]:
         """Return the guards outstanding in the subtree, oldest first."""
-        # One step: nothing can come in between, not even a finalizer.
+        # Atomic: not even a finalizer can interrupt it.
         return list(self.guards)
 
     def stop(self) -> None:
-        """Stop this node and all below it. Idempotent."""
+        """Stop this node and its whole subtree. Idempotent."""
         self.tree.is_stopping = True
         if self.stopped_at is None:
             self.stopped_at = monotonic()
         self.tree.submit(wake_due, self)
 
     def drain_report(self) -> DrainReport:
-        """Return how the drain of this node went, or goes, provided that it is stopped."""
+        """Return how the drain of this stopped node went, or is going."""
         path = tuple(self.path())
         stopped_at = self.drains_since
         if self.drained_at is not None:
@@ -233,7 +233,7 @@ class Node:
         return DrainReport(
             is_clean=not self.is_cut and not any(scope.was_cut for scope in list(self.scopes)),
             duration=until - stopped_at,
-            # What was cut is released in the end as well.
+            # Work that was cut off releases its guard, too.
             finished=max(0, self.finished - sum(entry.count for entry in self.cut)),
             cancelled=merge_entries(self.cut),
             reason=self.cut_reason or next(reasons, None),
@@ -241,7 +241,7 @@ class Node:
 
 
 class Goal(Enum):
-    """What one can wait for."""
+    """What a waiter waits for."""
 
     STOP = auto()
     NO_GUARDS = auto()
@@ -250,10 +250,10 @@ class Goal(Enum):
 
 @final
 class Waiter:
-    """Somebody who is called once, when the goal is reached; at once if it already is.
+    """A callback that is called once, when the goal is reached; at once if it already is.
 
     Args:
-      wake: Is called with no arguments, in any thread. It must neither block nor raise.
+      wake: Called with no arguments, in any thread. It must neither block nor raise.
     """
 
     __slots__ = ("_goal", "node", "wake")
@@ -277,11 +277,11 @@ class Waiter:
                 assert_never(goal)
 
     def start(self) -> None:
-        """Begin to wait. Pair it with `cancel`, or leave a trace until the goal is reached."""
+        """Start waiting. Without `cancel`, it stays registered until the goal is reached."""
         self.node.tree.submit(_watch, self)
 
     def cancel(self) -> None:
-        """Wait no longer. Idempotent, and harmless after the call."""
+        """Stop waiting. Idempotent, and harmless after ``wake`` was called."""
         self.node.tree.submit(_unwatch, self)
 
 
@@ -303,7 +303,7 @@ def _unwatch(waiter: Waiter) -> None:
 
 
 def wake_due(node: Node) -> None:
-    """Call those who wait for something in the subtree that has come. An operation."""
+    """Wake the waiters of the subtree whose goal is reached. An operation."""
     for waiter in [waiter for waiter in node.waiters if waiter.is_due]:
         _unwatch(waiter)
         node.tree.later(waiter.wake)

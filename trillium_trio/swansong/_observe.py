@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["observe"]
 
-# Of one site so many stacks are taken, of its oldest guards. A report may be taken in a hurry, with
-# thousands of requests outstanding, and what the first are stuck in the others mostly are as well.
+# How many stacks a report takes per site, oldest guards first. Thousands of requests may be
+# outstanding when time is short, and most of them are stuck in the same place as the first.
 _STACKS_PER_SITE = 10
 
 
@@ -28,7 +28,7 @@ def observe(claims: Iterable[Outstanding], *, stacks: bool) -> GuardReport:
     for claim in sorted(claims, key=lambda claim: claim.taken_at):
         by_site.setdefault(claim.site, []).append(claim)
     snapshot = Snapshot() if stacks and by_site else None
-    # One moment for all, or the order by age could contradict the ages.
+    # One time for all entries, or the order by age could contradict the ages.
     now = monotonic()
     return GuardReport(entries=tuple(_entry(*group, now, snapshot) for group in by_site.items()))
 
@@ -45,7 +45,7 @@ def _entry(
                 continue
             try:
                 stack, innermost = snapshot.stack(holder)
-            except Exception:  # noqa: S112 - other threads run on: what is looked at may be gone
+            except Exception:  # noqa: S112 - other threads keep running: the frames may be gone
                 continue
             shown.append(stack)
             if claim is claims[0]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DrainReport", "GuardEntry", "GuardReport"]
 
-# A log line names this many labels of one site; the entry itself keeps them all.
+# A log line shows this many labels of one site; the entry itself keeps them all.
 _LABELS_SHOWN = 10
 
 
@@ -25,8 +25,8 @@ class GuardEntry:
       count: How many guards from there are outstanding.
       oldest_age: Seconds since the oldest of them was taken.
       labels: Their labels, oldest first; guards without one are left out.
-      stacks: Where their holders are parked, oldest first, one text of several lines each. Empty
-        unless stacks were asked for and a holder is known.
+      stacks: Where their holders are parked, oldest first, one multi-line string each. Empty
+        unless stacks were requested and a holder is known.
       where: The innermost application frame of the oldest guard's holder,
         ``"file:line in function"``; known under the same conditions.
     """
@@ -52,7 +52,7 @@ class GuardEntry:
         return "\n".join([line, *self._stack_lines()])
 
     def _stack_lines(self) -> Iterator[str]:
-        # Requests that are stuck are often stuck in the same place: each place is shown once.
+        # Stuck requests are often stuck in the same place: each place is shown once.
         for stack, count in Counter(self.stacks).items():
             first, *rest = stack.splitlines()
             yield f"  {first}" if count == 1 else f"  {first} (and {count - 1} more like it)"
@@ -100,9 +100,9 @@ class DrainReport:
     Attributes:
       is_clean: Whether nothing was cut off: no guard's work, and no attached cancel scope.
       duration: Seconds from the first stop to completion.
-      finished: How many guards were released after the stop, those that were cut off left out.
+      finished: How many guards were released after the stop, without those that were cut off.
       cancelled: What was cut off.
-      reason: Why it was cut off, or why ``cancel()`` was called; None if nobody said.
+      reason: Why it was cut off, or why ``cancel()`` was called; None if no reason was given.
     """
 
     is_clean: bool
@@ -121,7 +121,7 @@ class DrainReport:
 
 
 def merge_entries(entries: Iterable[GuardEntry]) -> GuardReport:
-    """Return one report, one entry per site, of entries that were taken at different moments."""
+    """Merge entries that were taken at different times into a report with one entry per site."""
     by_site: dict[str, GuardEntry] = {}
     for new in sorted(entries, key=lambda entry: -entry.oldest_age):
         old = by_site.setdefault(new.site, new)

@@ -1,7 +1,7 @@
 """Cancel scopes that follow a swansong: cancelled by ``cancel()``, limited by a drain's deadline.
 
-Scopes belong to their trio run. Orders reach them there, through `TrioToken.run_sync_soon`, and a
-scope looks up what is in force (`Attachment.obey`) whenever it is told that something changed.
+A scope belongs to its trio run. Every change is sent there with `TrioToken.run_sync_soon`; the
+scope then looks up the deadline and cancellation in force (`Attachment.update`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Attachment:
     """One attached scope: a weak reference, the run it belongs to, and whether it counts.
 
     Args:
-      counts: Whether the drain is unclean when this scope was cut.
+      counts: Whether cutting off this scope makes the drain unclean.
     """
 
     __slots__ = ("__weakref__", "_kept", "_ref", "counts", "node", "token")
@@ -48,8 +48,8 @@ class Attachment:
     def _scope_died(self, _ref: weakref.ref[trio.CancelScope]) -> None:
         self.node.tree.submit(_forget, self)
 
-    def obey(self) -> None:
-        """Bring the scope in line with what is in force. Call it in the scope's own run only."""
+    def update(self) -> None:
+        """Apply the deadline and cancellation now in force. Call it in the scope's own run only."""
         scope = self._ref()
         if scope is None:
             return
@@ -60,10 +60,10 @@ class Attachment:
         )
         canceller = next((node for node in path if node.is_cancelled), None)
         if self.counts and (canceller is not None or deadline < math.inf):
-            # Whether it was cut is known when it has been left, so from now on it is kept.
+            # Whether it was cut off is known only after its exit, so keep it alive from now on.
             self._kept = scope
         if scope.is_relative:
-            # Not entered yet, with a timeout of its own that starts to run when it is.
+            # Not entered yet, and its own timeout starts when it is.
             left = max(0.0, deadline - trio.current_time())
             scope.relative_deadline = min(scope.relative_deadline, left)
         else:
@@ -73,22 +73,22 @@ class Attachment:
 
     @property
     def was_cut(self) -> bool:
-        """Whether the scope was cancelled and its body is being, or was, cut off by that."""
+        """Whether the scope was cancelled, and its body is being, or was, cut off by that."""
         scope = self._kept
         if scope is None:
             return False
-        # The repr is the only public place where trio says, in any thread, that a scope is in use
-        # and cancelled: `cancel_called` also reads the clock, and so needs the scope's own run.
+        # The repr is the only public way to ask, from any thread, whether a scope is active and
+        # cancelled: `cancel_called` also reads the clock, so it needs the scope's own run.
         return scope.cancelled_caught or "active, cancelled" in repr(scope)
 
     @property
     def is_over(self) -> bool:
-        """Whether the scope was kept, and has been left since."""
+        """Whether the scope was kept alive, and has been exited since."""
         return self._kept is not None and " exited" in repr(self._kept)
 
 
 def new_scope(node: Node, *, counts: bool) -> trio.CancelScope:
-    """Return a new scope attached to the node, in line with what is in force already.
+    """Return a new scope attached to the node, with what is already in force applied.
 
     Raises:
       MisuseError: Not in a trio run.
@@ -99,17 +99,17 @@ def new_scope(node: Node, *, counts: bool) -> trio.CancelScope:
         raise MisuseError("a cancel scope can only be made inside a trio run") from None
     scope = trio.CancelScope()
     attachment = Attachment(node, token, scope, counts=counts)
-    # First attached, then looked: an order given in between is seen twice rather than never.
+    # Attach first, then look: a change in between is seen twice rather than never.
     node.tree.submit(_attach, attachment)
     for above in node.path():
         if above.limit is not None and token not in above.limit.by_run:
             _Tightening(above, token, above.limit.here(token)).submit()
-    attachment.obey()
+    attachment.update()
     return scope
 
 
 def limit(node: Node, timeout: float) -> None:
-    """Give every scope of the subtree ``timeout`` seconds from now, or less if less was left.
+    """Give every scope of the subtree ``timeout`` seconds from now; never lengthen a deadline.
 
     Raises:
       ValueError: The timeout is negative or not a number.
@@ -118,32 +118,32 @@ def limit(node: Node, timeout: float) -> None:
         raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
     token = deadline = None
     if trio.lowlevel.in_trio_run():
-        # Only the clock is read: in a signal handler trio itself may be in the middle of a change.
+        # Read only the clock: a signal handler may have interrupted trio in mid-change.
         token = trio.lowlevel.current_trio_token()
         deadline = trio.current_time() + timeout
-    order = _LimitOrder(
+    request = _LimitRequest(
         node=node,
         timeout=timeout,
         until=time.monotonic() + timeout,
         token=token,
         deadline=deadline,
     )
-    node.tree.submit(_limit, order)
+    node.tree.submit(_limit, request)
 
 
 def cancel(node: Node, reason: str | None, cuts: tuple[Cut, ...]) -> None:
-    """Cancel every scope of the subtree, now and later. Only the first call has an effect."""
+    """Cancel every scope of the subtree, present and future. Only the first call has an effect."""
     node.tree.submit(_cancel, (node, reason, cuts))
 
 
 def cut(what: Cut) -> None:
-    """Record what was cut off, at its node and at every stopped node above."""
+    """Record what was cut off, at its node and at every stopped ancestor."""
     what.node.tree.submit(_cut, what)
 
 
 @final
 class Cut(NamedTuple):
-    """What was cut off, the lowest node that has to know, and why."""
+    """What was cut off, the lowest node that records it, and why."""
 
     node: Node
     entries: tuple[GuardEntry, ...]
@@ -152,8 +152,8 @@ class Cut(NamedTuple):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _LimitOrder:
-    """``shut_down(timeout)``: what was asked, and the deadline in the run where it was, if any."""
+class _LimitRequest:
+    """A ``shut_down(timeout)``: its timeout, and its deadline in the calling trio run, if any."""
 
     node: Node
     timeout: float
@@ -161,16 +161,16 @@ class _LimitOrder:
     token: trio.lowlevel.TrioToken | None
     deadline: float | None
 
-    def reach(self, token: trio.lowlevel.TrioToken, scopes: tuple[Attached, ...]) -> None:
+    def apply(self, token: trio.lowlevel.TrioToken, scopes: tuple[Attached, ...]) -> None:
         """Fix the deadline in this run, and apply it."""
-        # In the run where it was ordered it is fixed already, and earlier than this.
+        # In the calling run it is already fixed, and earlier than this.
         _Tightening(self.node, token, trio.current_time() + self.timeout).submit()
-        _obey_all(scopes)
+        _update_all(scopes)
 
 
 @final
 class _Tightening(NamedTuple):
-    """A deadline that has become known in one run. It may shorten the present one only."""
+    """A deadline that has become known in one run. It can only shorten the present one."""
 
     node: Node
     token: trio.lowlevel.TrioToken
@@ -180,9 +180,9 @@ class _Tightening(NamedTuple):
         self.node.tree.submit(_tighten, self)
 
 
-def _obey_all(scopes: tuple[Attached, ...]) -> None:
+def _update_all(scopes: tuple[Attached, ...]) -> None:
     for scope in scopes:
-        scope.obey()
+        scope.update()
 
 
 def _by_run(node: Node) -> dict[trio.lowlevel.TrioToken, tuple[Attached, ...]]:
@@ -199,8 +199,8 @@ def _attach(attachment: Attachment) -> None:
     *_, root = path = tuple(attachment.node.path())
     for node in path:
         node.scopes[attachment] = None
-    # Now and then, in proportion to what is there, forget what is over: under a server that lives
-    # for months, children are cancelled every day.
+    # Sweep scopes that are over whenever their number has doubled: a server that runs for months
+    # may cancel children every day.
     if len(root.scopes) >= root.sweep_at:
         for old in [old for old in root.scopes if old.is_over]:
             _forget(old)
@@ -214,15 +214,15 @@ def _forget(attachment: Attached) -> None:
         node.is_cut = node.is_cut or (was_cut and node.is_stopped)
 
 
-def _limit(order: _LimitOrder) -> None:
-    node = order.node
+def _limit(request: _LimitRequest) -> None:
+    node = request.node
     if node.limit is None:
         node.limit = Limit()
-    node.limit.until = min(node.limit.until, order.until)
-    if order.token is not None and order.deadline is not None:
-        _tighten(_Tightening(node, order.token, order.deadline))
+    node.limit.until = min(node.limit.until, request.until)
+    if request.token is not None and request.deadline is not None:
+        _tighten(_Tightening(node, request.token, request.deadline))
     for token, scopes in _by_run(node).items():
-        node.tree.later(run_soon, token, order.reach, token, scopes)
+        node.tree.later(run_soon, token, request.apply, token, scopes)
 
 
 def _tighten(new: _Tightening) -> None:
@@ -240,14 +240,14 @@ def _cancel(what: tuple[Node, str | None, tuple[Cut, ...]]) -> None:
     for one in cuts:
         _cut(one)
     for token, scopes in _by_run(node).items():
-        node.tree.later(run_soon, token, _obey_all, scopes)
+        node.tree.later(run_soon, token, _update_all, scopes)
 
 
 def _cut(what: Cut) -> None:
     for node in what.node.path():
         if not node.is_stopped:
-            # Its drain has not begun. A parent that runs for months would keep what all the
-            # children have cut that came and went.
+            # Its drain has not begun. A parent that runs for months would collect the cuts of all
+            # its past children.
             return
         node.is_cut = True
         node.cut += what.entries

@@ -1,10 +1,10 @@
 """Where the holder of a guard is parked. Best effort, from any thread, and never waits.
 
-A task that waits shows the frames of its coroutine. A task that runs, such as one that blocks its
-loop, shows them on its thread's stack instead. A task that waits for a worker thread is found from
-the other end: trio's worker keeps a list with the task to wake, and that frame is on the thread's
-stack (also when anyio asked for the thread). Another trio may call these things by other names;
-then the thread is left out, and nothing else changes.
+The frames of a waiting task are those of its coroutine. The frames of a running task, such as one
+that blocks its loop, are on its thread's stack. A task that waits for a worker thread is found from
+the thread: trio's worker function has a local variable with the task to wake, and its frame is on
+the thread's stack (also if anyio started the thread). If another trio version names these things
+differently, the thread is left out, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot", "holders_here"]
 
-# Of a task's children so many are shown at each level; a report is read by people.
+# How many children of a task are shown at each level; people read these reports.
 _CHILDREN_SHOWN: Final = 10
 
 
@@ -43,8 +43,8 @@ class Snapshot:
         """Return where the holder is parked.
 
         Returns:
-          Several lines: a heading, the frames of the application, innermost first, or all if there
-          are none; then its child tasks indented. And the innermost application frame alone, if
+          Several lines: a heading, the frames of the application, innermost first, or all frames if
+          it has none; then its child tasks, indented. And the innermost application frame alone, if
           there is one.
         """
         if isinstance(holder, threading.Thread):
@@ -83,10 +83,10 @@ class Snapshot:
 
 
 def holders_here() -> Iterator[object]:
-    """Yield whose guards this code would wait for in vain, if it waited for completion.
+    """Yield the holders that could not release a guard while this code waits for completion.
 
-    That is this thread; the current task, or the task that waits for this worker thread; and all
-    their ancestors by parent nursery, none of which can go on before its children have ended.
+    These are this thread; the current task, or the task that waits for this worker thread; and all
+    ancestors of that task by parent nursery, none of which can continue before its children end.
     """
     yield threading.current_thread()
     task: trio.lowlevel.Task | None
@@ -128,8 +128,8 @@ def _line(frame: FrameType) -> str:
 
 
 def _lines(frames: list[FrameType]) -> Iterator[str]:
-    # What the application waits for is what its reader can change. The frames below it, in trio and
-    # in ourselves, are the same ten for everyone.
+    # Readers can change only the application's frames. The ten or so below them, in trio and in
+    # this package, are always the same.
     for frame in [frame for frame in frames if is_application(frame)] or frames:
         yield f"  {_line(frame)}"
 

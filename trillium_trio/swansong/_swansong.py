@@ -50,8 +50,8 @@ T = TypeVar("T")
 class Swansong:
     """A shared, thread-safe handle to shut things down, and to wait until they are down.
 
-    Usable with no trio run, in one, or across several. What is taken from a `child` counts here
-    too; a stop here is a stop there, but not the other way round.
+    Works outside trio, in one trio run, or across several. Guards of a `child` count here too. A
+    stop here stops the child, but not the other way round.
 
     Args:
       name: Shown in the repr.
@@ -66,12 +66,12 @@ class Swansong:
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Signal the stop. Synchronous, idempotent, and callable from anywhere.
 
-        That includes other threads, signal handlers and finalizers. It waits for nothing: await
-        or block on the result for that.
+        That includes other threads, signal handlers and finalizers. It does not wait: await the
+        result, or block on it, for that.
 
         Args:
           timeout: Seconds after which attached cancel scopes are cancelled, each by the clock of
-            its own trio run. A later call may shorten the time that is left, never lengthen it.
+            its own trio run. A later call can shorten the remaining time, never lengthen it.
             Default: none.
 
         Raises:
@@ -89,15 +89,15 @@ class Swansong:
         calls change neither the report nor the reason.
 
         Args:
-          reason: For the `DrainReport`, and for the `trio.Cancelled` that the bodies see.
+          reason: For the `DrainReport`, and for the `trio.Cancelled` that the scopes raise.
         """
         node = self._node
         if not node.is_cancelled:
             if reason is not None:
                 reason = text_of(str, reason)
-            # First, because a node that runs keeps no record of what is cut.
+            # First, because a running node records no cuts.
             node.stop()
-            # Before anything unwinds: afterwards there are no stacks to see.
+            # Before anything unwinds: afterwards the stacks are gone.
             by_node: dict[Node, list[Outstanding]] = {}
             for claim in node.live_guards():
                 where = _lowest_without(claim)
@@ -111,35 +111,35 @@ class Swansong:
         return self.shut_down()
 
     def shutting_down(self) -> ShuttingDown:
-        """Return the stop as something to await, or to block a thread on. Does not cause it."""
+        """Return an awaitable for the stop, which can also block a thread. Does not signal it."""
         return ShuttingDown(self._node)
 
     def __await__(self) -> Generator[Any, Any, DrainReport]:
         return ShutdownCompletion(self._node).__await__()
 
     def block(self, timeout: float | None = None) -> DrainReport:
-        """Park this thread until completion. Does not cause it.
+        """Block this thread until completion. Does not signal the stop.
 
         Args:
           timeout: Seconds to wait at most. Default: no limit.
 
         Raises:
-          TimeoutError: The time passed first.
+          TimeoutError: The timeout expired.
           MisuseError: Called inside a trio run, or by a holder of one of the guards.
         """
         return ShutdownCompletion(self._node).block(timeout)
 
     @property
     def state(self) -> ShutdownState:
-        """Where this swansong is, at this moment."""
+        """The current state."""
         if self.is_running:
             return ShutdownState.RUNNING
         return ShutdownState.COMPLETE if self._node.is_complete else ShutdownState.SHUTTING_DOWN
 
     @property
     def is_running(self) -> bool:
-        """Whether no stop was signalled, here or above. Visible at once in every thread."""
-        # As `Node.is_stopped`; a call less for what every response asks.
+        """Whether no stop was signalled, here or at an ancestor. Visible at once in all threads."""
+        # The inverse of `Node.is_stopped`, inlined because every response asks it.
         node: Node | None = self._node
         if not self._node.tree.is_stopping:
             return True
@@ -157,10 +157,10 @@ class Swansong:
     def guard(self, label: object = None) -> Guard:
         """Take a guard: it counts from now on, and completion waits until it is released.
 
-        One may be taken after the stop, too, for work that was accepted before.
+        A guard can be taken after the stop, too, for work that was accepted before.
 
         Args:
-          label: What to call the work in reports; its ``str()`` is taken when reported.
+          label: The name of the work in reports, which call its ``str()``.
         """
         frame = sys._getframe(1)
         claim = Claim(self._node, frame.f_code, frame.f_lasti, label)
@@ -168,15 +168,15 @@ class Swansong:
         return Guard(claim)
 
     def guarded(self, wrapped: T, label: object = None) -> Guarded[T]:
-        """Wrap work so that it carries its own guard, from now on until it is over.
+        """Wrap work so that it carries its own guard, from now until it is over.
 
         Args:
           wrapped: An awaitable, an async iterator, an iterator, or a context manager of either
             kind. The result is used the same way.
-          label: What to call the work in reports.
+          label: The name of the work in reports.
 
         Raises:
-          TypeError: It is none of these. No guard was taken.
+          TypeError: ``wrapped`` is none of these. No guard was taken.
         """
         check_wrappable(wrapped)
         frame = sys._getframe(1)
@@ -187,7 +187,7 @@ class Swansong:
     @overload
     def interrupt(self) -> InterruptScope: ...
     @overload
-    def interrupt(  # type: ignore[overload-overlap]  # a stream is async iterable too: first come
+    def interrupt(  # type: ignore[overload-overlap]  # a stream is async iterable too: first match
         self, wrapped: trio.abc.ReceiveStream, *, eof: bool = False
     ) -> InterruptedReceiveStream: ...
     @overload
@@ -205,17 +205,17 @@ class Swansong:
         | InterruptedAsyncIterator[T]
         | InterruptedIterator[T]
     ):
-        """Return something that ends at the stop, or has ended if the stop came before.
+        """Return a wrapper that ends at the stop, or has ended already if the stop came before.
 
         Args:
-          wrapped: Nothing, for a context manager of a `trio.CancelScope` that the stop cancels.
+          wrapped: None, for a context manager of a `trio.CancelScope` that the stop cancels.
             Else a stream, an async iterable or an iterable; the first that fits, in this order.
-            The result says ``was_interrupted``.
+            The result has ``was_interrupted``.
           eof: For a stream: an interrupted read returns ``b""``, as at the end of input. By
-            default it raises `ShuttingDownError`, for half an upload must not look whole.
+            default it raises `ShuttingDownError`, so that half an upload does not look complete.
 
         Raises:
-          TypeError: It is none of these.
+          TypeError: ``wrapped`` is none of these.
         """
         node = self._node
         if wrapped is None:
@@ -229,7 +229,7 @@ class Swansong:
     def child(self, *, name: str | None = None) -> Swansong:
         """Return a swansong that is stopped with this one, and can be stopped alone.
 
-        Its guards count here too. Without guards it delays nobody, and dropping it changes nothing.
+        Its guards count here too. Without guards it delays nothing, and it can simply be dropped.
 
         Args:
           name: Shown in the repr.
@@ -242,17 +242,17 @@ class Swansong:
     def guard_report(self, *, stacks: bool = False) -> GuardReport:
         """Return what is outstanding, here and below, by creation site, oldest first.
 
-        Never waits; from another thread than the holders' it is a best effort.
+        Never waits. Best effort if called from another thread than the holders'.
 
         Args:
-          stacks: Also show where the holders are parked, as far as they are known.
+          stacks: Also show where the holders are parked, if they are known.
         """
         return observe(self._node.live_guards(), stacks=stacks)
 
     def cancel_scope(self) -> trio.CancelScope:
         """Return a new, attached cancel scope: `cancel` and the deadline of a drain reach it.
 
-        It is held weakly, until one of them does. If one already has, it is born that way.
+        Only weakly referenced until then. If either has already come, it applies to the new scope.
 
         Raises:
           MisuseError: Not in a trio run.
@@ -273,12 +273,12 @@ class Swansong:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down and wait for completion; or cancel, without a wait, on an exception.
+        """Shut down and wait for completion; on an exception, cancel without waiting.
 
         Raises:
           MisuseError: This task, or one that waits for it, holds one of the guards.
 
-        Cancellation: the stop stays signalled; the guards are no longer waited for.
+        Cancellation: the stop stays signalled; the wait ends.
         """
         if exc is None:
             await self.shut_down()
@@ -291,7 +291,7 @@ class Swansong:
 
 
 def node_of(swansong: Swansong) -> Node:
-    """Return the node behind the handle, for the other files of this folder."""
+    """Return the handle's node, for the other files of this folder."""
     return swansong._node
 
 
@@ -300,8 +300,8 @@ def attach_scope(swansong: Swansong, *, counts: bool = True) -> trio.CancelScope
 
     Args:
       swansong: What it is attached to.
-      counts: Whether the drain is unclean if this scope is cut. A server that decides for itself
-        what it cut off, and says so with `record_cut`, says False.
+      counts: Whether cutting off this scope makes the drain unclean. False for a server that
+        records with `record_cut` what it cut off.
 
     Raises:
       MisuseError: Not in a trio run.
@@ -310,13 +310,13 @@ def attach_scope(swansong: Swansong, *, counts: bool = True) -> trio.CancelScope
 
 
 def record_cut(swansong: Swansong, report: GuardReport, *, reason: str | None = None) -> None:
-    """Record that work was cut off, for the `DrainReport` of this swansong and those above.
+    """Record that work was cut off, for the `DrainReport` of this swansong and its ancestors.
 
-    Not needed after ``cancel()``, which has recorded the guards that it found.
+    Not needed after ``cancel()``, which records the guards that it finds.
 
     Args:
       swansong: Where the work was.
-      report: What was cut off; taken before it was, for later there are no stacks.
+      report: What was cut off; taken before the cut, because the stacks are gone afterwards.
       reason: Why.
     """
     cut(Cut(swansong._node, report.entries, reason))
@@ -325,13 +325,13 @@ def record_cut(swansong: Swansong, report: GuardReport, *, reason: str | None = 
 def claim(
     swansong: Swansong, label: object, holder: weakref.ref[trio.lowlevel.Task] | None
 ) -> Claim:
-    """Take a guard without the object that releases it when it is dropped.
+    """Take a guard without the `Guard` object, which would release it when garbage-collected.
 
-    For a server's requests: there is one for each, and their connection surely releases it.
+    For a server's requests: their connection always releases it.
 
     Args:
       swansong: Where it counts.
-      label: What to call the work in reports.
+      label: The name of the work in reports.
       holder: The task that does it.
     """
     frame = sys._getframe(1)
@@ -342,24 +342,24 @@ def claim(
 
 
 def drain_report(swansong: Swansong) -> DrainReport:
-    """Return how the drain of a stopped swansong has gone so far."""
+    """Return how the drain of a stopped swansong is going, or went."""
     return swansong._node.drain_report()
 
 
 def no_guards(swansong: Swansong) -> NoGuards:
-    """Return the moment when a stopped swansong has no guards, as something to await."""
+    """Return an awaitable that ends when a stopped swansong has no guards."""
     return NoGuards(swansong._node)
 
 
 def was_cancelled(swansong: Swansong) -> bool:
-    """Whether ``cancel()`` was called, here or above; it has recorded the guards that it found."""
+    """Whether ``cancel()`` was called, here or at an ancestor; it recorded the guards it found."""
     return any(node.is_cancelled for node in swansong._node.path())
 
 
 def _lowest_without(claim: Outstanding) -> Node | None:
-    """Return the lowest node that has not put the claim on record as cut off, if one has not.
+    """Return the lowest node that has not recorded the claim as cut off, if there is one.
 
-    Those have that were stopped already when they, or one below them, were cancelled.
+    A node has recorded it if it was already stopped when it, or a node below it, was cancelled.
     """
     cancelled_at = -inf
     for node in claim.node.path():

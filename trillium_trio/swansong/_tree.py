@@ -1,19 +1,19 @@
 """One lock and one queue of operations, shared by all nodes of a tree.
 
-An *operation* is a function and its subject. Whoever wants something changed appends one and calls
-`Tree.submit`, which takes the lock and carries out whatever is queued. Three rules make it safe in
-a signal handler and in a finalizer, which run in the middle of anything:
+An *operation* is a function and its subject. `Tree.submit` queues one, takes the lock and runs all
+that are queued. Three rules make it safe in a signal handler and in a finalizer, which can
+interrupt any line of code:
 
 * A thread that is already inside `Tree.submit` leaves its operation in the queue and returns. The
-  frame that it interrupted looks at the queue again before it goes.
-* Nothing foreign runs while the lock is held. What an operation wants done outside - wake a task,
-  write a log line - goes to the outbox, which is emptied when this thread holds no lock of ours.
-  Otherwise two threads could each hold one of the two locks, ours and trio's, and want the other.
-* The stop itself needs no operation. It is a plain store, looked up by walking towards the root, so
-  there is no list of children: a child that was dropped has left nothing behind.
+  frame that it interrupted checks the queue again before it returns.
+* No foreign code runs while the lock is held. Calls to the outside - wake a task, write a log
+  line - go to the outbox, which is emptied when this thread holds no lock of ours. Otherwise two
+  threads could each hold one of the two locks, ours and trio's, and wait for the other.
+* The stop itself needs no operation. It is a plain store, found by walking up to the root, so
+  there is no list of children: a dropped child leaves nothing behind.
 
-Neither do guards and holds: each node keeps those of its subtree in a dict, and to put a key there
-or to pop it is one step, which nothing can divide. See `_node` and `_claim`.
+Guards and holds need no operation either: each node keeps those of its subtree in a dict, and
+setting or popping a key is atomic. See `_node` and `_claim`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Tree:
     """The lock and the queue of one tree of nodes.
 
     Attributes:
-      is_stopping: Whether any node was ever stopped; as long as none was, a release only pops.
+      is_stopping: Whether any node was ever stopped; until then, a release only pops.
     """
 
     __slots__ = ("_inside", "_lock", "_outbox", "_queue", "is_stopping")
@@ -51,16 +51,16 @@ class Tree:
 
     @property
     def is_inside(self) -> bool:
-        """Whether this very thread was interrupted in an operation, and may hold the lock."""
+        """Whether this thread is in `submit`, and may hold the lock."""
         return get_ident() in self._inside
 
-    # With trio's own SIGINT handler, KeyboardInterrupt waits until an operation is whole.
+    # With trio's own SIGINT handler, KeyboardInterrupt waits until the operation is complete.
     @trio.lowlevel.enable_ki_protection
     def submit(self, operation: Callable[[S], None], subject: S) -> None:
-        """Carry out ``operation(subject)``, after all that was submitted before.
+        """Run ``operation(subject)``, after all that were submitted before.
 
-        It is done when this returns; but in a signal handler or finalizer that interrupted an
-        operation of this very thread, it comes soon after.
+        It is done when this returns, except in a signal handler or finalizer that interrupted an
+        operation of the same thread: the interrupted frame then runs it soon after.
         """
         queue = self._queue
         queue.append((operation, subject))
@@ -68,40 +68,40 @@ class Tree:
         inside = self._inside
         if me in inside:
             return
-        # At least once round, even if another thread has taken our operation off the queue: once
-        # the lock was ours, that operation is over.
+        # Take the lock at least once, even if another thread has popped our operation: once we have
+        # had the lock, that operation is over.
         while True:
             try:
-                # Marked before the lock is taken, so that no handler can come in between and wait
-                # for a lock that its own thread holds.
+                # Marked before the lock is taken. In between, a handler could wait for a lock that
+                # its own thread holds.
                 inside.add(me)
                 with self._lock:
                     while queue:
-                        do, what = queue.popleft()
-                        do(what)
+                        run, its_subject = queue.popleft()
+                        run(its_subject)
             finally:
                 inside.discard(me)
-            # A handler may have left something after the last look.
+            # A handler may have queued something after the last check.
             if not queue:
                 break
         if self._outbox:
             self._deliver()
 
     def later(self, call: Callable[..., None], *args: object) -> None:
-        """Have ``call(*args)`` made once no lock is held. It must neither block nor raise."""
+        """Call ``call(*args)`` once the lock is released. It must neither block nor raise."""
         self._outbox.append((call, args))
 
     def _deliver(self) -> None:
         while True:
             try:
                 call, args = self._outbox.popleft()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread took it
                 return
             call(*args)
 
 
 def run_soon(token: trio.lowlevel.TrioToken, call: Callable[..., None], *args: object) -> None:
-    """Have ``call(*args)`` made in the token's trio run; a run that is over is forgotten."""
+    """Call ``call(*args)`` in the token's trio run, unless that run is over."""
     try:
         token.run_sync_soon(call, *args)
     except trio.RunFinishedError:
