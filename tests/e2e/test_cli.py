@@ -210,7 +210,7 @@ def test_the_second_signal_cuts(start: Start) -> None:
     with closing(request(process.wait_port())) as connection:
         process.wait_line("begun")
         process.process.terminate()
-        process.wait_line("once more cuts")
+        process.wait_line("a second signal cuts")
         process.process.terminate()
         assert connection.getresponse().status == 503
     assert process.wait_status() == 1
@@ -241,7 +241,7 @@ def test_sv_7_what_the_second_signal_cannot_cut_is_left_and_named(start: Start) 
     with closing(request(process.wait_port())):
         process.wait_line("begun")
         process.process.terminate()
-        process.wait_line("once more cuts")
+        process.wait_line("a second signal cuts")
         process.process.terminate()
         assert process.wait_status() == 1
     left = process.log.partition("leaving with status 1")[2]
@@ -253,9 +253,9 @@ def test_the_third_signal_ends_the_process(start: Start) -> None:
     with closing(request(process.wait_port())):
         process.wait_line("begun")
         process.process.terminate()
-        process.wait_line("once more cuts")
+        process.wait_line("a second signal cuts")
         process.process.terminate()
-        process.wait_line("once more kills")
+        process.wait_line("a third signal kills")
         process.process.terminate()
         assert process.wait_status() == -signal.SIGTERM
 

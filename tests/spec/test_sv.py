@@ -331,7 +331,7 @@ async def test_sv_12_the_first_failure_leaves_the_others_are_logged(
     with pytest.raises(type(error)) as raised:
         await config.server((lifespan, tt.Init(init))).serve()
     assert raised.value is error
-    assert "memory has failed as well" in caplog.text
+    assert "memory also failed" in caplog.text
     assert "not flushed" in caplog.text
 
 

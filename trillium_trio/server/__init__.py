@@ -1,4 +1,4 @@
-"""Assembly: settings, a server, its drain, its signals, and the ways to run it.
+"""Assembly: settings, the server, its drain, its signals, and the ways to run it.
 
 .. code-block:: text
 
@@ -8,8 +8,8 @@
                                    `- run, spawn, serving: serve() under trio.run, in a thread,
                                       or while a block runs
 
-``_drain.py`` lists the phases of a drain, ``_signals.py`` the ladder of signals, and `Server` draws
-its nurseries.
+``_drain.py`` lists the phases of a drain, ``_signals.py`` the ladder of signals, and `Server` its
+nurseries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who gets in: the limit of connections, room for new ones, and the answer to those beyond it."""
+"""Admission: the connection limit, eviction of idle connections, and the 503 beyond the limit."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ __all__ = ["Admission", "ConnectionCounts"]
 
 logger = SafeLogger("trillium_trio.server")
 
-# A refusal takes a descriptor and a task as well: so many at a time, and for so long.
+# A refusal also uses a descriptor and a task, so their number and duration are limited.
 _MAX_REFUSALS = 64
 _REFUSAL_SECONDS = 1.0
 _RETRY_AFTER_SECONDS = 1
-# One look at all connections makes room for a sixteenth of the limit, 64 at most: for each newcomer
-# some 16 connections are looked at, and of 10,000 some 160, which take 10 us.
+# One scan of all connections evicts up to a sixteenth of the limit, 64 at most. So each new
+# connection costs a scan of about 16 connections; at 10,000 about 160, which takes 10 us.
 _BATCH_SHARE = 16
 _MAX_BATCH = 64
-# A look that finds too few idle connections is not repeated at once: a server full of busy ones
-# refuses cheaply. Per connection; looking takes a hundredth of it, and up to 64 take next to none.
+# After a scan that finds too few idle connections, the next one waits for this long per connection:
+# a server full of busy ones refuses cheaply. A scan takes 1 % of that; below 64 it is negligible.
 _PAUSE_SECONDS = 10e-6
 _MAX_UNPAUSED = 64
-# So many newcomers wait for room, each for so many turns of the loop. A socket closes in one, a
-# stream in a few; and newcomers that are silent make room for those behind them.
+# How many new connections wait for room, and for how many turns of the loop. A socket closes in one
+# turn, a stream in a few. New connections that stay silent are evicted for those behind them.
 _MAX_WAITING = 64
 _MAX_TURNS = 32
-# An episode is over when an eighth of the limit is free: more than a batch, which would end it.
+# An episode is over when an eighth of the limit is free. A batch frees less, so it cannot end one.
 _CALM_SHARE = 8
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionCounts:
-    """The connections of a server at one moment, and what became of others.
+    """The connections of a server at one moment, and how many it has refused and evicted.
 
     Attributes:
-      open: Those that are open now.
-      idle: Those of them that wait for a request of which nothing has come.
+      open: How many are open now.
+      idle: How many of these wait for a request, with no byte of it received.
       refused: How many were answered 503, or closed, because there was no room.
       evicted: How many idle ones were closed to make room.
     """
@@ -72,12 +72,12 @@ class ConnectionCounts:
 class Admission:
     """Starts a connection for each transport, up to a limit; answers 503 beyond it.
 
-    At the limit idle connections are asked to close: first those that never sent a request, then
-    those unused for longest. They do so in the next turns of the loop, unless a request has just
-    come; the newcomer waits for that.
+    At the limit it evicts idle connections: first those that never sent a request, then the
+    longest idle. They close within the next turns of the loop, unless a request has just come; the
+    new connection waits for that.
 
     Args:
-      service: What connections are made of.
+      service: The context of all connections.
       nursery: Where they run.
       limit: How many may be open at a time.
     """
@@ -87,11 +87,11 @@ class Admission:
         self._nursery = nursery
         self._limit = limit
         self._batch = max(1, min(limit // _BATCH_SHARE, _MAX_BATCH))
-        # Connections that were told to close and may still do so; newcomers that wait for that.
+        # Evicted connections that have not closed yet; the number of new ones that wait for room.
         self._leaving: list[Served] = []
         self._waiting = 0
-        # After a look that found too few.
-        self._looks_from = -inf
+        # Set after a scan that found too few idle connections.
+        self._next_scan = -inf
         self._refusals = 0
         self._refused = 0
         self._is_evicting = False
@@ -99,7 +99,7 @@ class Admission:
 
     @property
     def counts(self) -> ConnectionCounts:
-        """The connections now. May be asked for in any thread."""
+        """The connections now. Callable from any thread."""
         connections = self._service.connections.copy()
         return ConnectionCounts(
             open=len(connections),
@@ -109,7 +109,7 @@ class Admission:
         )
 
     def start(self, transport: Transport) -> None:
-        """Take over a transport that was just accepted."""
+        """Take ownership of a transport that was just accepted: serve or refuse it."""
         count = len(self._service.connections) + self._waiting
         if count < self._limit - self._limit // _CALM_SHARE:
             self._is_evicting = self._is_refusing = False
@@ -121,10 +121,10 @@ class Admission:
             self._make_room(transport)
             self._nursery.start_soon(self._start_later, transport)
         else:
-            self._turn_away(transport)
+            self._start_refusal(transport)
 
     async def settle(self) -> None:
-        """Wait until each newcomer so far has been started or refused: a few turns of the loop.
+        """Wait until every waiting connection was started or refused: a few turns of the loop.
 
         Cancellation:
           Ends the wait.
@@ -133,17 +133,17 @@ class Admission:
             await trio.lowlevel.checkpoint()
 
     def _make_room(self, transport: Transport) -> None:
-        """Tell idle connections to close, if more newcomers wait than will have room."""
+        """Evict idle connections, if more new ones wait than there will be room for."""
         connections = self._service.connections
         self._leaving = [each for each in self._leaving if each in connections and each.is_leaving]
         if len(connections) - len(self._leaving) + self._waiting <= self._limit:
             return
-        chosen = self._choose()
+        chosen = self._first_to_evict()
         for each in chosen:
             each.evict()
         self._leaving += chosen
         if chosen and not self._is_evicting:
-            # Once per episode: a flood must not fill the log as well.
+            # Once per episode, so that a flood of connections does not flood the log.
             self._is_evicting = True
             logger.warning(
                 "%d connections are open: closing idle ones to make room for %s",
@@ -152,7 +152,7 @@ class Admission:
             )
 
     async def _start_later(self, transport: Transport) -> None:
-        """Serve a newcomer as soon as another connection has closed; refuse it if none does."""
+        """Serve a new connection once another has closed; refuse it if none does."""
         try:
             has_room = await self._wait_for_room(transport)
         except trio.Cancelled:
@@ -164,7 +164,7 @@ class Admission:
         if has_room:
             await Http1Connection(self._service, transport).run()
         else:
-            self._turn_away(transport)
+            self._start_refusal(transport)
 
     async def _wait_for_room(self, transport: Transport) -> bool:
         for _ in range(_MAX_TURNS):
@@ -174,23 +174,23 @@ class Admission:
             self._make_room(transport)
         return False
 
-    def _choose(self) -> list[Served]:
+    def _first_to_evict(self) -> list[Served]:
         """Return a batch of idle connections, in the order of CN-28."""
         now = trio.current_time()
-        if now < self._looks_from:
+        if now < self._next_scan:
             return []
         connections = self._service.connections
         idle = [each for each in connections if each.is_idle and not each.is_leaving]
         if len(idle) < self._batch and len(connections) > _MAX_UNPAUSED:
-            self._looks_from = now + len(connections) * _PAUSE_SECONDS
+            self._next_scan = now + len(connections) * _PAUSE_SECONDS
         return heapq.nsmallest(self._batch, idle, key=attrgetter("has_served", "idle_since"))
 
-    def _turn_away(self, transport: Transport) -> None:
+    def _start_refusal(self, transport: Transport) -> None:
         self._refused += 1
         if not self._is_refusing:
             self._is_refusing = True
             logger.warning("%d connections are open: refusing %s", self._limit, transport.peer)
-        # A TLS peer cannot read plaintext, and a handshake is what a flood should not get.
+        # A TLS peer cannot read plaintext, and a flood should not cost us handshakes.
         is_answered = self._refusals < _MAX_REFUSALS and not transport.is_secure
         self._refusals += 1
         self._nursery.start_soon(self._refuse, transport, is_answered)
@@ -199,16 +199,16 @@ class Admission:
         try:
             if is_answered:
                 with trio.move_on_after(_REFUSAL_SECONDS):
-                    await self._answer(transport)
+                    await self._send_503(transport)
         except ClientDisconnected as error:
             logger.debug("%s: %s", transport.peer, error)
         finally:
             self._refusals -= 1
-            # Does nothing after a proper close.
+            # No effect after a proper close.
             transport.abort()
             await transport.aclose()
 
-    async def _answer(self, transport: Transport) -> None:
+    async def _send_503(self, transport: Transport) -> None:
         response = render_error(
             503,
             date_line=self._service.date_line(),

@@ -1,4 +1,4 @@
-"""The settings of a server, with the ways to change and to use them."""
+"""`Config`: a server's settings, with methods to change them and to serve with them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Config(Settings):
         return replace(self, listeners=listeners)
 
     def with_signals(self, signals: bool = True) -> Self:
-        """Return a copy that hooks signals, also where it would not by default."""
+        """Return a copy that hooks signals, even where it would not by default."""
         return replace(self, signals=signals)
 
     def without_signals(self) -> Self:
@@ -61,7 +61,7 @@ class Config(Settings):
         return replace(self, signals=False)
 
     def with_swansong(self, swansong: Swansong | None) -> Self:
-        """Return a copy with this `swansong`, which several servers may share."""
+        """Return a copy with this `swansong`, which several servers can share."""
         return replace(self, swansong=swansong)
 
     def with_nodelay(self, nodelay: bool = True) -> Self:
@@ -106,7 +106,7 @@ class Config(Settings):
         """Return a copy that also listens on ``"host:port"``, or a port on all interfaces.
 
         Raises:
-          ConfigError: It is no address.
+          ConfigError: The address is invalid.
         """
         return self._bind(parse_bind(address))
 
@@ -118,14 +118,14 @@ class Config(Settings):
         """Return a copy that also listens on ``"host:port"`` with TLS.
 
         Args:
-          address: As of `bind_tcp`.
-          ssl_context: For servers. It is changed to refuse renegotiation.
+          address: As for `bind_tcp`.
+          ssl_context: A server-side context. It is changed to refuse renegotiation.
 
         Raises:
-          ConfigError: It is no address.
+          ConfigError: The address is invalid.
         """
         inner = parse_bind(address)
-        assert not isinstance(inner, TlsBind), "no text means TLS"
+        assert not isinstance(inner, TlsBind), "parse_bind never returns TLS"
         return self._bind(TlsBind(inner, ssl_context))
 
     def bind_fd(self, fd: int) -> Self:
@@ -139,7 +139,7 @@ class Config(Settings):
     def bind_listener(
         self, listener: trio.abc.Listener[trio.abc.Stream] | socket.socket, *, name: str = ""
     ) -> Self:
-        """Return a copy that also accepts from this listener; it is closed with the server."""
+        """Return a copy that also accepts from this listener; the server closes it."""
         return self._bind(PreboundBind(listener, name))
 
     def _bind(self, bind: Bind) -> Self:
@@ -148,10 +148,10 @@ class Config(Settings):
     # -- serving -------------------------------------------------------------------------------
 
     def server(self, handler: HandlerLike) -> Server:
-        """Return a server; nothing happens until it serves.
+        """Return a server. It does nothing until `Server.serve`.
 
         Raises:
-          TypeError: It is no handler.
+          TypeError: ``handler`` is not a handler.
         """
         return Server(handler, self)
 
@@ -159,35 +159,35 @@ class Config(Settings):
         """Serve under ``trio.run`` until the drain is over; return how it went.
 
         Raises:
-          MisuseError: Called where an asyncio loop is running: use `spawn`.
-          Exception: What ended the server, bare.
+          MisuseError: An asyncio loop is running in this thread: use `spawn`.
+          Exception: What ended the server, not in a group.
         """
         return run(self.server(handler))
 
     def spawn(self, handler: HandlerLike) -> ServerHandle:
         """Serve in a daemon thread; return once it is ready.
 
-        An asyncio loop that it is called in stands still until then:
-        ``await asyncio.to_thread(config.spawn, handler)`` keeps it going, and leaves signals alone.
+        It blocks an asyncio loop of the calling thread until then;
+        ``await asyncio.to_thread(config.spawn, handler)`` does not, and hooks no signals.
 
         Raises:
           MisuseError: Called inside a trio run: use ``nursery.start(server.serve)``.
-          Exception: What kept the server from becoming ready, bare.
+          Exception: What kept the server from becoming ready, not in a group.
         """
         return spawn(self.server(handler))
 
     def serving(self, handler: HandlerLike) -> AbstractAsyncContextManager[ServerHandle]:
-        """Serve while an ``async with`` block runs; leaving it drains, by an exception cancels.
+        """Serve while an ``async with`` block runs. Its end drains; an exception cancels.
 
         Raises:
-          Exception: What the block, or else the server, raised; bare.
+          Exception: What the block, or else the server, raised; not in a group.
 
         Cancellation:
-          Abrupt: handlers are cancelled and lifespans left under the cancellation.
+          Abrupt: handlers are cancelled, and lifespans exit under the cancellation.
         """
         return serving(self.server(handler))
 
 
 def config() -> Config:
-    """Return the default configuration, to chain ``with_...`` onto."""
+    """Return the default configuration; chain ``with_...`` calls to change it."""
     return Config()

@@ -1,15 +1,15 @@
-"""The drain: wait until everything has ended of itself, or cut what has not.
+"""The drain: wait until all work has finished; at the deadline, cut what has not.
 
 .. code-block:: text
 
-    (0) stop            heads from now on say `Connection: close`; interrupts fire
+    (0) stop            response heads now carry `Connection: close`; interrupts fire
     (1) drain_delay     listeners still accept
-    (2) close           each listener emptied and closed in one step
-    (3) notice          every connection told once: idle ones end, or get the grace
+    (2) close           each listener's queue is emptied and the listener closed, in one step
+    (3) notice          every connection is notified once: idle ones close, or get the grace
     (4) wait            until connections, background work and guards are gone
         or deadline     report, then cut, connection by connection
-    (5) clean-up        services cancelled, lifespans left, bounded
-    (6) end             the hold is dropped, completion resolves
+    (5) clean-up        services are cancelled, lifespans exit, within a time limit
+    (6) end             the hold is released, completion resolves
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ logger = SafeLogger("trillium_trio.server")
 
 @final
 class Drain:
-    """Waits for the end of all work of one server, phases (1) and (4).
+    """Waits for all work of one server, phases (1) and (4).
 
     Args:
       swansong: The server's own node.
-      name: What logs call the server.
+      name: The server's name in logs.
       delay, timeout, report_interval: See `Config`.
-      describe: Says what is waited for when there is neither connection nor guard.
-      notifier: Hears of the stop and of the drain.
-      linger: How long a connection that only closes may take beyond the deadline, in seconds.
+      describe: Names what the drain waits for when no connection and no guard is left.
+      notifier: Notified of the stop and of the drain's progress.
+      linger: Seconds beyond the deadline for a connection that only has to close.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Drain:
         self._service: Service | None = None
 
     def on_idle(self) -> None:
-        """Hear that the last connection has ended."""
+        """Called when the last connection has ended."""
         self._idle.set()
 
     async def delay(self) -> None:
-        """Wait for the stop, and then as long as the listeners are to stay open.
+        """Wait for the stop, and then for the drain delay: the listeners stay open until this ends.
 
         Cancellation:
           Ends the wait; the drain has not begun.
@@ -85,15 +85,15 @@ class Drain:
             await trio.sleep(self._delay)
 
     async def wait(self, service: Service, tasks: Tasks) -> None:
-        """Wait until all has ended of itself; at the deadline report, and cut what has not.
+        """Wait until all work has finished; at the deadline, report and cut what has not.
 
-        What was cut is still ending when this returns.
+        Work that was cut may still be unwinding when this returns.
 
         Cancellation:
           Ends the wait; nothing was cut.
         """
         self._service = service
-        # Reached by cancel(), by the deadline of shut_down(timeout), and by our own.
+        # Cancelled by cancel(), by the deadline of shut_down(timeout), and by our own.
         with attach_scope(self._swansong, counts=False) as limit:
             if self._timeout is not None:
                 limit.deadline = min(limit.deadline, trio.current_time() + self._timeout)
@@ -102,9 +102,9 @@ class Drain:
             self._cut(service, tasks)
 
     async def report_progress(self) -> None:
-        """Say what the drain waits for, every `report_interval`, once the stop has come.
+        """After the stop, log every `report_interval` what the drain waits for.
 
-        The service manager is asked for more time as long as requests keep finishing.
+        Ask the service manager for more time as long as requests keep finishing.
 
         Cancellation:
           Ends the reports.
@@ -127,7 +127,7 @@ class Drain:
             else:
                 continue
             before, finished = finished, drain_report(self._swansong).finished
-            # Twice the interval, so that the next report is in time.
+            # Twice the interval, so that the next report comes in time.
             extend_by = 2 * self._report_interval if finished > before else None
             self._notifier.draining(f"draining: {status}", extend_by=extend_by)
 
@@ -136,7 +136,7 @@ class Drain:
             while service.connections:
                 self._idle = trio.Event()
                 await self._idle.wait()
-            # Background work and the application's own guards may start more, or end last.
+            # Background work and the application's guards may outlast the connections.
             await no_guards(self._swansong)
             if not service.connections:
                 break
@@ -157,7 +157,7 @@ class Drain:
 
 
 def _summary(report: GuardReport) -> str:
-    """One line: how many guards, and the oldest with its label, age and await point."""
+    """Return one line: the number of guards, and the oldest with its label, age and await point."""
     oldest = report.entries[0]
     label = oldest.labels[0] if oldest.labels else oldest.site
     where = f" at {oldest.where}" if oldest.where else ""

@@ -1,4 +1,4 @@
-"""What the environment says about where to listen; the one place that reads it for the server."""
+"""Environment variables of the server; the only place that reads them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MAX_PORT = 65_535
 
 
 def default_bind(host: str | None, port: int | None) -> Bind:
-    """Return the one listener of a configuration that names none.
+    """Return the listener for a configuration without listeners.
 
-    What the configuration says wins; then inherited sockets (``LISTEN_FDS``, ``LISTEN_FD``), then
+    The configured host and port win; then inherited sockets (``LISTEN_FDS``, ``LISTEN_FD``), then
     ``HOST`` and ``PORT``, then ``localhost`` and 8080. A host that is a path means a unix socket.
 
     Raises:
-      ConfigError: ``PORT`` is no port.
+      ConfigError: ``PORT`` is not a port number.
     """
     environ = os.environ
     if host is None and port is None and ("LISTEN_FDS" in environ or "LISTEN_FD" in environ):
@@ -34,7 +34,7 @@ def default_bind(host: str | None, port: int | None) -> Bind:
         return UnixBind(host)
     if port is None:
         text = environ.get("PORT") or "8080"
-        # Digits are counted first: int() refuses some thousand of them.
+        # Length first: int() raises ValueError for thousands of digits.
         is_number = text.isascii() and text.isdigit() and len(text) <= 5
         if not (is_number and int(text) <= _MAX_PORT):
             raise ConfigError(f"PORT in the environment must be 0 to {_MAX_PORT}, not {text!r}")
@@ -43,5 +43,5 @@ def default_bind(host: str | None, port: int | None) -> Bind:
 
 
 def notify_socket() -> str | None:
-    """Return where the service manager wants to be told, or None without one."""
+    """Return the address of the service manager's notify socket, or None without one."""
     return os.environ.get("NOTIFY_SOCKET") or None

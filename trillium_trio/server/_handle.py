@@ -1,4 +1,4 @@
-"""A serving server, for whoever started it."""
+"""The handle to a server, for the code that started it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class Served(Protocol):
-    """What a handle asks of its server."""
+    """What a handle needs of its server."""
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """What was bound."""
+        """The bound listeners."""
 
     @property
     def swansong(self) -> Swansong:
@@ -32,20 +32,20 @@ class Served(Protocol):
 
     @property
     def connections(self) -> ConnectionCounts:
-        """The connections now, and what became of others."""
+        """The connections now, and how many were evicted or refused so far."""
 
     @property
     def is_running(self) -> bool:
         """Whether it is ready and its ``serve()`` is not over."""
 
     def shared_state(self, type_: type[T]) -> T | None:
-        """Return the shared value of this very type, or None."""
+        """Return the shared value of exactly this type, or None."""
 
     def stop(self) -> None:
         """Stop this server alone."""
 
     def stop_at_once(self, reason: str) -> None:
-        """Stop this server alone, and cut what is in progress."""
+        """Stop this server alone, and cut all work in progress."""
 
     async def wait(self) -> DrainReport:
         """Wait until ``serve()`` is over.
@@ -55,15 +55,15 @@ class Served(Protocol):
         """
 
     def block(self, timeout: float | None = None) -> DrainReport:
-        """Park this thread until ``serve()`` is over."""
+        """Block this thread until ``serve()`` is over."""
 
 
 @final
 class ServerHandle:
-    """A server from outside: where it listens, how to stop it, how to wait for it.
+    """A handle to a server: where it listens, how to stop it, how to wait for it.
 
-    Thread-safe and safe to pass around; dropping it changes nothing. ``await handle`` and `block`
-    wait until this server's ``serve()`` is over, and return how its drain went.
+    Thread-safe. Dropping it has no effect. ``await handle`` and `block` wait until this server's
+    ``serve()`` is over, and return how its drain went.
     """
 
     __slots__ = ("_server",)
@@ -73,7 +73,7 @@ class ServerHandle:
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """What was bound, in the order of the configuration."""
+        """The bound listeners, in the order of the configuration."""
         return self._server.listeners
 
     @property
@@ -90,7 +90,7 @@ class ServerHandle:
         """The port of the first TCP listener.
 
         Raises:
-          MisuseError: There is none.
+          MisuseError: There is no TCP listener.
         """
         for listener in self.listeners:
             if not isinstance(listener.address, str):
@@ -99,7 +99,7 @@ class ServerHandle:
 
     @property
     def swansong(self) -> Swansong:
-        """The configured swansong, which other servers may share."""
+        """The configured swansong, which other servers can share."""
         return self._server.swansong
 
     @property
@@ -113,15 +113,15 @@ class ServerHandle:
         return self._server.connections
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
-        """Stop the configured swansong, and so this server and all that share it; see there."""
+        """Stop this server and all that share its swansong; see `Swansong.shut_down`."""
         return self.swansong.shut_down(timeout=timeout)
 
     def cancel(self, reason: str | None = None) -> ShutdownCompletion:
-        """Stop the configured swansong and cut what is in progress; see there."""
+        """Cancel this server and all that share its swansong; see `Swansong.cancel`."""
         return self.swansong.cancel(reason)
 
     def shared_state(self, type_: type[T]) -> T | None:
-        """Return the server's shared value of this very type, or None."""
+        """Return the server's shared value of exactly this type, or None."""
         return self._server.shared_state(type_)
 
     def __await__(self) -> Generator[object, None, DrainReport]:
@@ -129,7 +129,7 @@ class ServerHandle:
         return self._server.wait().__await__()
 
     def block(self, timeout: float | None = None) -> DrainReport:
-        """Park this thread until ``serve()`` is over.
+        """Block this thread until ``serve()`` is over.
 
         Raises:
           TimeoutError: It took longer than ``timeout`` seconds.

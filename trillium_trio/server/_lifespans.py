@@ -1,4 +1,4 @@
-"""The lifespans of handlers: entered before the server is ready, left when it has drained."""
+"""The lifespans of handlers: entered before the server is ready, exited after the drain."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ logger = SafeLogger("trillium_trio.server")
 
 @final
 class Lifespans:
-    """Enters lifespans, one around the other, runs something inside them, and leaves them.
+    """Enters nested lifespans, runs a function inside them, and exits them.
 
-    Each has a cancel scope around it, entered before it: it may keep a nursery open, so that a
-    scope put around its exit alone would corrupt the stack of scopes. All share one deadline, but a
-    scope gets it only when its own turn comes: the one that hangs is cut, not those around it.
+    Each is entered inside its own cancel scope. A lifespan may keep a nursery open, so a scope
+    around its exit alone would corrupt the scope stack. All share one deadline, but each scope gets
+    it only when its own exit begins: the lifespan that hangs is cut, not those around it.
 
-    What one raises is handed to `keep`, so that those around it are left in the ordinary way, and
-    none sees an exception that is not its own.
+    An exception of one lifespan goes to `keep`. So those around it exit normally, and each sees
+    only its own exceptions.
 
     Args:
-      swansong: The server's own node. Once it is stopped, nothing more is entered.
+      swansong: The server's own node. Once it is stopped, no lifespan is entered.
       cleanup_timeout: See `Config`.
       keep: Called with each exception.
 
     Attributes:
-      current: The name of the handler whose lifespan is being entered or left.
+      current: The name of the handler whose lifespan is being entered or exited.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Lifespans:
     async def run_inside(
         self, handlers: list[Handler], info: Info, run: Callable[[], Awaitable[None]]
     ) -> None:
-        """Enter the lifespans of these handlers, run, and leave them, in reverse.
+        """Enter the lifespans of these handlers, call ``run``, and exit them in reverse order.
 
         Cancellation:
-          They are left under the cancellation.
+          They exit under the cancellation.
         """
         if not self._swansong.is_running:
             return
@@ -81,7 +81,7 @@ class Lifespans:
                     await self.run_inside(rest, info, run)
                     scope.deadline = self._begin_clean_up()
                     self.current = name
-            except Exception as error:  # raised by the server when all is closed
+            except Exception as error:  # the server raises it when everything is closed
                 self._keep(error)
         if scope.cancelled_caught and self._entering is not scope:
             reason = f"the clean-up of {name} took over {self._cleanup_timeout:g} s"
@@ -89,21 +89,21 @@ class Lifespans:
             record_cut(self._swansong, GuardReport(), reason=reason)
 
     async def cancel_entry(self) -> None:
-        """Pass a cancel(), or the deadline of a stop, on to the lifespan that is being entered.
+        """Forward a cancel(), or the deadline of a stop, to the lifespan that is being entered.
 
-        A scope that hears them itself cannot be put around the entry alone, for what a lifespan
-        opens there stays open; and the scope around the lifespan must not hear what comes later.
+        An attached scope cannot be around the entry alone, because what a lifespan opens there
+        stays open; and an attached scope around the whole lifespan would also be cancelled later.
 
         Cancellation:
-          Nothing is passed on.
+          Nothing is forwarded.
         """
-        with attach_scope(self._swansong, counts=False) as order:
+        with attach_scope(self._swansong, counts=False) as attached:
             await trio.sleep_forever()
-        if order.cancelled_caught and self._entering is not None:
+        if attached.cancelled_caught and self._entering is not None:
             self._entering.cancel(reason="the server was stopped while it started")
 
     def _begin_clean_up(self) -> float:
-        """Return when all must be left. The first to be left starts the time."""
+        """Return the deadline of the clean-up, which starts with the first exit."""
         if self._deadline is None:
             self._deadline = trio.current_time() + self._cleanup_timeout
         return self._deadline
@@ -114,7 +114,7 @@ class Lifespans:
 
 @final
 class _Named:
-    """Enters and leaves a lifespan; what it raises of its own gets a note with its name."""
+    """Enters and exits a lifespan; adds a note with its name to the exceptions it raises."""
 
     def __init__(self, lifespan: AbstractAsyncContextManager[object], handler: Handler) -> None:
         self._lifespan = lifespan
@@ -136,7 +136,7 @@ class _Named:
 
 @contextmanager
 def naming(handler: Handler, hook: str) -> Iterator[None]:
-    """Note on whatever exception passes which hook of which handler it came from."""
+    """Add a note to any exception that passes: which hook of which handler raised it."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,7 @@
-"""What a service manager is told: sd_notify, without a library.
+"""Notifications to the service manager: sd_notify, without a library.
 
 The protocol is one datagram of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names
-(systemd's sd_notify(3)). It is best effort: a service manager that does not listen is no error.
+(systemd's sd_notify(3)). Best effort: a service manager that does not listen is not an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = SafeLogger("trillium_trio.server")
 
 @final
 class Notifier:
-    """Tells the service manager how the server is; does nothing where there is none.
+    """Notifies the service manager of the server's state; does nothing without one.
 
     Args:
       address: The value of ``NOTIFY_SOCKET``: a path, ``@name`` for an abstract socket, or None.
@@ -27,25 +27,24 @@ class Notifier:
     __slots__ = ("_address",)
 
     def __init__(self, address: str | None) -> None:
-        # Anything else, such as vsock:, is for machines that talk to their host.
+        # Anything else, such as vsock:, is for virtual machines that notify their host.
         is_usable = address is not None and address.startswith(("/", "@"))
         self._address = address if is_usable else None
 
     def ready(self, status: str) -> None:
-        """Say that serving has begun: dependants may start."""
+        """Notify that serving has begun: dependent services can start."""
         self._send("READY=1", f"STATUS={status}")
 
     def stopping(self) -> None:
-        """Say that the stop has come. It cannot be taken back."""
+        """Notify that the stop has come. This cannot be undone."""
         self._send("STOPPING=1", "STATUS=draining")
 
     def draining(self, status: str, *, extend_by: float | None) -> None:
-        """Show a drain in progress.
+        """Report a drain in progress.
 
         Args:
           status: One line.
-          extend_by: Ask not to be killed for this many seconds from now, beyond the stop timeout.
-            None: do not ask.
+          extend_by: Extend the stop timeout to at least this many seconds from now. None: do not.
         """
         lines = [f"STATUS={status}"]
         if extend_by is not None:

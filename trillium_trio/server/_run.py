@@ -26,19 +26,19 @@ __all__ = ["run", "serving", "spawn"]
 
 logger = SafeLogger("trillium_trio.server")
 
-# At interpreter exit nothing may wait for ever.
+# The interpreter's exit must not wait for ever.
 _EXIT_DRAIN_SECONDS = 30.0
-# What `serving` raises bare; Cancelled belongs to trio, GeneratorExit to whoever drops the block.
+# What `serving` raises, not in a group. Cancelled is trio's, GeneratorExit is for a dropped block.
 _FAILURES = (Exception, KeyboardInterrupt, SystemExit)
 
 
 def run(server: Server) -> DrainReport:
     """Serve under ``trio.run`` until the drain is over; see `Config.run`."""
-    # Whoever runs a loop has imported it; for us it would cost 25 ms.
+    # A running loop means that asyncio is imported; importing it here would take 25 ms.
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
         raise MisuseError(
-            "run() would stop the asyncio loop of this thread: use spawn(), which serves in another"
+            "run() would block the asyncio loop of this thread: spawn() serves in another thread"
         )
 
     async def serve() -> None:
@@ -49,7 +49,7 @@ def run(server: Server) -> DrainReport:
 
 
 def _announce(handle: ServerHandle) -> None:
-    """Say on standard error where a server listens, unless logging is set up, which says it too."""
+    """Print to standard error where a server listens, unless logging is set up: it is logged."""
     if not handle.is_running or logger.logger.hasHandlers():
         return
     lines = [f"listening on {', '.join(str(each) for each in handle.listeners)}"]
@@ -61,7 +61,7 @@ def _announce(handle: ServerHandle) -> None:
 @asynccontextmanager
 async def serving(server: Server) -> AsyncIterator[ServerHandle]:
     """Serve while a block runs; see `Config.serving`."""
-    # Whichever comes first is raised, bare: a nursery would make a group of it.
+    # The first is raised after the nursery, which would wrap it in a group.
     failures: list[BaseException] = []
     async with trio.open_nursery() as nursery:
 
@@ -77,13 +77,13 @@ async def serving(server: Server) -> AsyncIterator[ServerHandle]:
 
         try:
             yield await nursery.start(serve)
-        except _FAILURES as error:  # raised below, bare
+        except _FAILURES as error:  # raised below
             failures.append(error)
             server.stop_at_once(f"left with {kind_of(error)}")
         else:
             server.stop()
     for later in failures[1:]:
-        logger.error("%r has failed as well", server, exc_info=later)
+        logger.error("%r also failed", server, exc_info=later)
     if failures:
         raise failures[0]
 
@@ -125,7 +125,7 @@ def _run_thread(
     atexit.register(drain_at_exit)
     try:
         trio.run(server.serve_without_signals, status, ladder)
-    except BaseException as error:  # handed to whoever spawned
+    except BaseException as error:  # raised by spawn()
         if status.is_started:
             logger.critical("%r has failed", server, exc_info=error)
         else:
@@ -144,13 +144,13 @@ def _drain_at_exit(server: Server, thread: threading.Thread) -> None:
 
 
 class _Status(trio.TaskStatus["ServerHandle"]):
-    """A task status that hands the server handle to a function."""
+    """A task status that passes the server handle to a function."""
 
-    def __init__(self, tell: Callable[[ServerHandle], None]) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[ServerHandle], None]) -> None:
+        self._notify = notify
         self.is_started = False
 
     def started(self, value: ServerHandle | None = None) -> None:
-        assert value is not None, "serve() reports with a handle"
+        assert value is not None, "serve() passes a handle"
         self.is_started = True
-        self._tell(value)
+        self._notify(value)

@@ -1,4 +1,4 @@
-"""A server: from nothing bound to nothing left."""
+"""A server, from bind to the end of clean-up."""
 
 from __future__ import annotations
 
@@ -44,27 +44,27 @@ logger = SafeLogger("trillium_trio.server")
 class Server:
     """Serves a handler, once.
 
-    Making one has no side effect. `serve` runs in any nursery, or alone under ``trio.run``.
+    Creating one has no side effect. `serve` runs in any nursery, or alone under ``trio.run``.
 
     .. code-block:: text
 
         serve
-        `- attendants nursery    the drain's reports; whoever hears cancel() during the start
+        `- attendants nursery    the drain's reports; forwards a cancel() during the start
            `- lifespans              each in a scope, whose deadline is set when clean-up begins
               `- services nursery        watchdog, services
                  `- connections nursery     connections, background work: never cancelled as a whole
                     `- accept nursery          one accept loop per listener
 
-    Each closes before the one around it: first nobody accepts, then nobody is connected, then
-    services end, then lifespans are left. A failure of any of them is kept, and raised when all are
-    closed, so that it leaves bare and no lifespan sees an exception that is none of its own.
+    Each closes before the one around it: first the accept loops end, then the connections, then
+    the services, then lifespans exit. A failure of any of them is kept, and raised when all are
+    closed: not in a group, and never into a lifespan that did not raise it.
 
     Args:
       handler: What to serve; see `as_handler`.
-      config: The settings, a `trillium_trio.Config` as a rule. Default: those of ``Config()``.
+      config: The settings, usually a `trillium_trio.Config`. Default: those of ``Config()``.
 
     Raises:
-      TypeError: It is no handler.
+      TypeError: ``handler`` is not a handler.
     """
 
     def __init__(self, handler: HandlerLike, config: Settings | None = None) -> None:
@@ -73,7 +73,7 @@ class Server:
         self._config = config
         self._handler = as_handler(handler)
         self._swansong = Swansong() if config.swansong is None else config.swansong
-        # The server's own node: drained alone, shown to handlers.
+        # The server's own node: it can drain alone, and handlers see it.
         self._node = self._swansong.child(name=repr(self._handler))
         # Stopped when serve() is over: what the handle waits for.
         self._over = Swansong()
@@ -93,7 +93,7 @@ class Server:
 
     @property
     def swansong(self) -> Swansong:
-        """The configured swansong, or this server's own if none was."""
+        """The configured swansong, or this server's own by default."""
         return self._swansong
 
     @property
@@ -103,12 +103,12 @@ class Server:
 
     @property
     def handle(self) -> ServerHandle:
-        """A handle, which may be asked for before serving."""
+        """A handle, available before serving."""
         return ServerHandle(self)
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
-        """What was bound; empty before."""
+        """The bound listeners; empty before `serve` has bound them."""
         return tuple(listener.facts for listener in self._listeners)
 
     @property
@@ -127,7 +127,7 @@ class Server:
         return not self._over.is_running
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
-        """Stop the configured swansong, and so this server and all that share it; see there."""
+        """Stop this server and all that share its swansong; see `Swansong.shut_down`."""
         return self._swansong.shut_down(timeout=timeout)
 
     def stop(self) -> None:
@@ -135,11 +135,11 @@ class Server:
         self._node.shut_down()
 
     def stop_at_once(self, reason: str) -> None:
-        """Stop this server alone, and cut what is in progress."""
+        """Stop this server alone, and cut all work in progress."""
         self._node.cancel(reason)
 
     def shared_state(self, type_: type[T]) -> T | None:
-        """Return the shared value of this very type, or None."""
+        """Return the shared value of exactly this type, or None."""
         return self._shared.get(type_)
 
     async def wait(self) -> DrainReport:
@@ -156,7 +156,7 @@ class Server:
         return self._report
 
     def block(self, timeout: float | None = None) -> DrainReport:
-        """Park this thread until `serve` is over.
+        """Block this thread until `serve` is over.
 
         Raises:
           TimeoutError: It took longer than ``timeout`` seconds.
@@ -172,18 +172,18 @@ class Server:
         """Serve until the stop, drain, clean up.
 
         Args:
-          task_status: Started with the `ServerHandle` when bound and initialised; or, after a stop
-            that came before, with one that is already over.
+          task_status: Started with the `ServerHandle` when bound and initialised; or, if the stop
+            came before, with one that is already over.
 
         Raises:
           MisuseError: Called a second time; or signals are hooked by another server.
           BindError: A listener could not be opened.
-          ConfigError: The environment or a listener makes no sense.
-          Exception: What an `init`, a lifespan, a service or an accept loop raised. Bare.
+          ConfigError: The environment or a listener is invalid.
+          Exception: What an `init`, a lifespan, a service or an accept loop raised, not in a group.
 
         Cancellation:
-          Abrupt: handlers are cancelled, lifespans left under the cancellation, sockets closed.
-          For grace there is the swansong.
+          Abrupt: handlers are cancelled, lifespans exit under the cancellation, sockets close.
+          For a graceful shutdown use the swansong.
         """
         hooks = self._config.signals
         if hooks is None:
@@ -197,10 +197,10 @@ class Server:
     async def serve_without_signals(
         self, task_status: trio.TaskStatus[ServerHandle], ladder: SignalLadder | None
     ) -> None:
-        """Serve, under signals that somebody else hooks; see `serve`.
+        """Serve without hooking signals: the caller has, or nobody does; see `serve`.
 
         Cancellation:
-          Abrupt, as of `serve`.
+          Abrupt, as for `serve`.
         """
         if self._is_used:
             raise MisuseError("a server serves once; make another one from its config")
@@ -212,14 +212,14 @@ class Server:
             hold(self._over, "a server until it is over"),
         )
         try:
-            with _bare():
+            with _ungrouped():
                 await self._serve(task_status)
         except trio.Cancelled:
             self._node.shut_down()
             record_cut(self._node, GuardReport(), reason="serve() was cancelled")
             raise
         finally:
-            # Instant, and yet asynchronous for listeners that the application made.
+            # Immediate, but still asynchronous for listeners that the application created.
             with trio.CancelScope(shield=True):
                 for listener in self._listeners:
                     await listener.aclose()
@@ -229,9 +229,9 @@ class Server:
             task_status.started(self.handle)
 
     def _end(self) -> None:
-        """Let go of whoever waits."""
+        """Release the holds, make the report, and wake those who wait for the end."""
         self._tasks.discard()
-        # Whoever looks at the node of a server that failed sees that it is over.
+        # The node of a server that failed must be stopped as well.
         self._node.shut_down()
         for each in self._holds:
             each.release()
@@ -290,12 +290,12 @@ class Server:
         return None if lifespan is None else f"the lifespan of {lifespan}"
 
     def _keep(self, error: BaseException) -> None:
-        """Note what `serve` raises in the end: the first failure; any other is only logged."""
+        """Record the first failure, which `serve` raises in the end; only log any other."""
         if self._failure is None:
             self._failure = error
             self._node.shut_down()
         else:
-            logger.error("%s has failed as well", self._name, exc_info=error)
+            logger.error("%s also failed", self._name, exc_info=error)
 
     # -- from ready to the end -----------------------------------------------------------------
 
@@ -318,7 +318,7 @@ class Server:
         logger.info("listening on %s", self._name)
         task_status.started(self.handle)
         notifier.ready(f"listening on {self._name}")
-        with _bare(), self._abort:
+        with _ungrouped(), self._abort:
             async with trio.open_nursery() as services:
                 services.start_soon(service.watchdog.run)
                 async with trio.open_nursery() as connections:
@@ -330,7 +330,7 @@ class Server:
                 services.cancel_scope.cancel()
 
     async def _accept(self, service: Service, connections: trio.Nursery, drain: Drain) -> None:
-        """Accept until the listeners close; what they had queued has been started by then."""
+        """Accept until the listeners close, and start the connections that they had queued."""
         limit = self._config.connection_limit()
         self._admission = admission = Admission(service, connections, limit)
         async with trio.open_nursery() as accepting:
@@ -355,9 +355,9 @@ class Server:
             cancelled, rest = split_cancelled(error)
             if rest is not None:
                 add_note(rest, f"in {name}")
-                final_word = find_exit(rest)
-                if final_word is not None:
-                    self._exit(final_word)
+                exit_error = find_exit(rest)
+                if exit_error is not None:
+                    self._exit(exit_error)
                 else:
                     logger.critical("%s failed: the server ends", name, exc_info=rest)
                     self._keep(rest)
@@ -373,12 +373,12 @@ class Server:
         self._abort.cancel(reason=reason)
 
     def _contain(self, name: str, error: BaseException) -> BaseException | None:
-        """Log what left background work; return what must leave its task."""
+        """Log an exception of background work; return the cancellation that its task must raise."""
         cancelled, rest = split_cancelled(error)
         if rest is not None:
-            final_word = find_exit(rest)
-            if final_word is not None:
-                self._exit(final_word)
+            exit_error = find_exit(rest)
+            if exit_error is not None:
+                self._exit(exit_error)
             else:
                 logger.error("background work %s failed", name, exc_info=rest)
         return cancelled
@@ -393,14 +393,14 @@ class Server:
 
 
 @contextmanager
-def _bare() -> Iterator[None]:
-    """Let what leaves as a group of our nurseries leave bare: an exit, or else Cancelled."""
+def _ungrouped() -> Iterator[None]:
+    """Unwrap an exception group of our nurseries: raise its exit exception, or else Cancelled."""
     try:
         yield
     except BaseExceptionGroup as group:
-        final_word = find_exit(group)
-        if final_word is not None:
-            raise final_word from None
+        exit_error = find_exit(group)
+        if exit_error is not None:
+            raise exit_error from None
         cancelled, rest = split_cancelled(group)
         if cancelled is None or rest is not None:
             raise
@@ -411,5 +411,5 @@ def _is_main_task() -> bool:
     """Whether this is the task that ``trio.run`` was called with."""
     nursery = trio.lowlevel.current_task().parent_nursery
     root = trio.lowlevel.current_root_task()
-    # Innermost of the root task's nurseries; those around it hold trio's system tasks.
+    # The innermost of the root task's nurseries; those around it hold trio's system tasks.
     return root is not None and bool(root.child_nurseries) and nursery is root.child_nurseries[-1]

@@ -15,14 +15,14 @@ from ._environment import default_bind
 __all__ = ["Settings"]
 
 _MAX_PORT = 65_535
-# What the rest of the process, upstream connections among it, needs of the descriptors too.
+# The rest of the process needs descriptors too, for example for upstream connections.
 _SHARE_OF_DESCRIPTORS = 0.75
 _MAX_CONNECTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A server's settings; `trillium_trio.Config` is what adds the ways to change and to use them.
+    """A server's settings; `trillium_trio.Config` adds methods to change and to use them.
 
     Attributes:
       host: Where to listen if `listeners` is empty; a path means a unix socket.
@@ -30,26 +30,26 @@ class Settings:
       port: The port for it. Default: ``PORT``, then 8080.
       listeners: What to listen on, recorded by ``bind_...`` and bound when serving starts.
         Default: one listener from host, port and environment.
-      signals: Whether SIGINT, SIGTERM and SIGQUIT drain the server. Default: where that is this
-        server's business: as the main task of ``trio.run``, or by `run` and `spawn`, in the main
-        thread; nested in a nursery they are its owner's.
+      signals: Whether SIGINT, SIGTERM and SIGQUIT drain the server. Default: only in the main
+        thread, and there as the main task of ``trio.run``, or by `run` and `spawn`; inside a
+        nursery, signals are left to its owner.
       swansong: Stops this server, and all others that share it. Default: one of its own.
       nodelay: Send small packets at once (TCP_NODELAY). Default: True.
       max_connections: Beyond it a new connection takes the place of an idle one or is answered 503.
         Default: 75 % of the soft limit of open files; 10,000 where there is none.
         Unit: connections. Prevents: running out of descriptors.
-      drain_delay: How long to keep accepting after the stop, while load balancers learn of it.
+      drain_delay: How long to keep accepting after the stop, while load balancers notice it.
         Default: 0. Unit: seconds. Prevents: refused connections during a rolling restart.
       keepalive_grace: How long a connection that was active less than this ago may still send one
-        request after the stop. Default: 0.5. Unit: seconds. Prevents: requests lost that cross the
-        close on the wire.
-      drain_timeout: How long to wait for requests then, before they are cut. Default: None: as long
-        as they take, reporting. Unit: seconds.
+        request after the stop. Default: 0.5. Unit: seconds. Prevents: losing requests that cross
+        the close on the wire.
+      drain_timeout: How long to wait then for requests before they are cut. Default: None: as long
+        as they take, with progress reports. Unit: seconds.
       cleanup_timeout: How long all lifespans together may take to end. Default: 5. Unit: seconds.
         Prevents: a process that does not end.
       report_interval: How often a drain in progress logs what it waits for. Default: 5.
         Unit: seconds.
-      shared_state: Values that every conn finds by ``shared_state(type)``.
+      shared_state: Values that every conn finds with ``shared_state(type)``.
       http: Limits and timeouts of HTTP.
 
     Raises:
@@ -97,15 +97,15 @@ class Settings:
     # -- what is derived -----------------------------------------------------------------------
 
     def binds(self) -> tuple[Bind, ...]:
-        """What to listen on, the environment asked where the configuration is silent.
+        """What to listen on; by default, what the environment says.
 
         Raises:
-          ConfigError: The environment says something that makes no sense.
+          ConfigError: A value in the environment is invalid.
         """
         return self.listeners or (default_bind(self.host, self.port),)
 
     def connection_limit(self) -> int:
-        """`max_connections`, or what the process's limit of open files allows now."""
+        """`max_connections`, or the default from the process's current limit of open files."""
         if self.max_connections is not None:
             return self.max_connections
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -2,14 +2,14 @@
 
 .. code-block:: text
 
-    first     shut_down()    drain; during a drain that somebody else began: log what it waits for
+    first     shut_down()    drain; if a drain is already in progress: log what it waits for
     second    cancel()       cut what is in progress; clean-up still runs, bounded
     third     the signal's default action, which ends even a wedged process
 
-The handlers are plain ones: they need no event loop to count, so that three signals under a
-blocked loop are three. They only set what is safe to set; logging happens in the loop, later.
+The handlers are plain signal handlers: they count without an event loop, so that three signals
+count even if the loop is blocked. They do only what is signal-safe; the loop logs later.
 
-SIGUSR1, unless the application has a use for it, logs what is in progress at any time.
+SIGUSR1 logs what is in progress at any time, unless the application handles it itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def is_main_thread() -> bool:
 
 
 def hooked_signals() -> list[str]:
-    """Return the names of the signals that a server counts at present."""
+    """Return the names of the signals that a server has hooked now."""
     hooked = (each for each in _SIGNALS if _ladder_of(signal.getsignal(each)) is not None)
     return [each.name for each in hooked]
 
@@ -60,9 +60,9 @@ class SignalLadder:
 
     Args:
       swansong: What the first signal stops and the second cancels.
-      is_over: Whether the server has ended. From then on each signal is handed to what was there
-        before, for a server in another thread, which cannot unhook.
-      connections: What the report says of the connections.
+      is_over: Whether the server has ended. From then on each signal goes to the previous handler:
+        a server in another thread cannot unhook.
+      connections: Returns the connections for the report.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class SignalLadder:
         }
 
     def attach(self) -> None:
-        """Log in the current trio run from now on."""
+        """Log in the current trio run from now on, not in the signal handler."""
         self._token = trio.lowlevel.current_trio_token()
 
     def hook(self) -> None:
-        """Put our handlers in place.
+        """Install our signal handlers.
 
         Raises:
           MisuseError: Another server has hooked them, or this is not the main thread.
@@ -108,16 +108,16 @@ class SignalLadder:
         for number, handler in previous.items():
             if handler is signal.SIG_IGN:
                 # As under nohup, or in the background of a shell without job control.
-                logger.info("%s is ignored, as it was before", signal.Signals(number).name)
-            elif handler is not None:  # None: not installed from Python, so not to be restored
+                logger.info("%s stays ignored", signal.Signals(number).name)
+            elif handler is not None:  # None: not installed from Python, so it cannot be restored
                 self._previous[number] = handler
                 signal.signal(number, self._ours[number])
 
     def unhook(self) -> None:
-        """Restore what was there before."""
-        # Kept: somebody who hooked on top of us may still hand signals down, to be handed on.
+        """Restore the previous handlers."""
+        # Do not clear `_previous`: a handler installed on top of ours may still call it.
         for number, handler in self._previous.items():
-            # Ours, or the default action that the second signal put back.
+            # Ours, or the default action that the second signal restored.
             if signal.getsignal(number) in (self._ours[number], signal.SIG_DFL):
                 signal.signal(number, handler)
 
@@ -135,29 +135,29 @@ class SignalLadder:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._is_over():
-            self._hand_on(number, frame)
+            self._call_previous(number, frame)
             return
         self._count += 1
         name = signal.Signals(number).name
         if self._count == 1:
             if self._swansong.is_running:
                 self._swansong.shut_down()
-                self._log("%s: draining; once more cuts what is in progress", name)
+                self._log("%s: draining; a second signal cuts what is in progress", name)
             else:
-                self._log("%s: already draining; once more cuts what is in progress", name)
+                self._log("%s: already draining; a second signal cuts what is in progress", name)
         else:
             for hooked in self._previous.keys() & set(_SIGNALS):
                 signal.signal(hooked, signal.SIG_DFL)
             self._swansong.cancel(f"second signal, {name}")
-            self._log("%s: cutting what is in progress; once more kills", name)
+            self._log("%s: cutting what is in progress; a third signal kills", name)
 
     def _report(self, number: int, frame: FrameType | None) -> None:
         if self._is_over():
-            self._hand_on(number, frame)
+            self._call_previous(number, frame)
         else:
             self._soon(self._report_now)
 
-    def _hand_on(self, number: int, frame: FrameType | None) -> None:
+    def _call_previous(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous[number]
         if callable(previous):
             previous(number, frame)

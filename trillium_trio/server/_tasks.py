@@ -19,15 +19,15 @@ __all__ = ["Tasks"]
 
 @final
 class Tasks:
-    """Starts them in the right nursery, or keeps them until there is one.
+    """Starts tasks in the right nursery, or queues them until there is one.
 
-    *Background work* is guarded from the call on, drained like a request, cut like one at the
+    *Background work* is guarded from the call on, drained like a request, and cut like one at the
     deadline of a drain; its failure is logged. *Services* run until the connections are gone; the
     failure of one ends the server.
 
     Args:
       swansong: Where background work is guarded.
-      contain: Logs what left a piece of background work; returns what must leave its task.
+      contain: Logs an exception of background work; returns the cancellation its task must raise.
       watch: Runs a service by name, and ends the server if it fails.
     """
 
@@ -51,22 +51,22 @@ class Tasks:
 
     @property
     def stragglers(self) -> list[str]:
-        """The names of the services that are still running, though all else is over."""
+        """The names of the services that still run although everything else is over."""
         return self._running if self._is_closed else []
 
     def open(self, *, background: trio.Nursery, services: trio.Nursery) -> None:
-        """Start what was asked for so far, and from now on at once."""
+        """Start the queued tasks; from now on, start tasks at once."""
         self._background, self._services = background, services
         early, self._early = self._early, []
         for start in early:
             start()
 
     def close(self) -> None:
-        """Take nothing more: the nurseries are about to close."""
+        """Refuse new tasks: the nurseries are about to close."""
         self._is_closed = True
 
     def cut(self, reason: str) -> None:
-        """Cancel all background work that is in progress, and what starts from now on."""
+        """Cancel all background work, including what starts from now on."""
         self._cut_reason = reason
         for scope in self._work:
             scope.cancel(reason=reason)
@@ -97,7 +97,7 @@ class Tasks:
         self._start(lambda: _spawn(self._services, self._run_service, fn, args))
 
     def discard(self) -> None:
-        """Forget what was asked for and never started: the server did not become ready."""
+        """Drop the queued tasks: the server is over."""
         self.close()
         self._early.clear()
         for guard in self._work.values():
@@ -133,7 +133,7 @@ class Tasks:
     ) -> None:
         try:
             with guard, scope:
-                # Inside, because a scope calls methods of a group that passes through it.
+                # Inside the scope, which calls methods of an exception group that passes it.
                 try:
                     await fn(*args)
                 except BaseException as error:
