@@ -1,4 +1,4 @@
-"""What a handler sees, and what a handler is.
+"""The conn, which handlers see, and the handlers.
 
 .. code-block:: text
 
@@ -6,10 +6,10 @@
                  |                                                        |
                  |  request_body   read once, pulled from the connection  v
                  |  state          one value per type                  response
-                 `- link           what the conn asks of its connection: body, disconnect, server
+                 `- link           its connection: transport, disconnect, server
 
 A `Conn` is one mutable object per request. It knows its connection only as a `Link`, a protocol
-that the driver fulfils. `Info` is the server as handlers see it before serving begins.
+that the driver implements. `Info` is the server as handlers see it before serving begins.
 """
 
 from __future__ import annotations

@@ -29,14 +29,14 @@ AfterSend = Callable[["Conn"], Awaitable[object]]
 
 _STATUS_WITHOUT_BODY = frozenset({204, 304})
 _TEXT_LINE = b"content-type: text/plain; charset=utf-8\r\n"
-# Fields on which framing and persistence depend, or that take the place of the server's own.
-_DECISIVE = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
-# Up to this size a body is joined to its head: copying costs less than a second system call.
+# Fields that affect framing or persistence, or that replace the server's own.
+_SPECIAL_FIELDS = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
+# Up to this size, a body is sent together with its head: copying is cheaper than a system call.
 _PLAIN_BYTES = 65_536
 
 
 class _Extras:
-    """What most requests never use; made on first use, to keep a conn cheap."""
+    """What most requests never use; created on first use, to keep a conn cheap."""
 
     __slots__ = ("after_send", "request_body", "state")
 
@@ -99,7 +99,7 @@ class Conn:
 
     @property
     def querystring(self) -> str:
-        """What stands behind the ``?``, not decoded, or the empty string."""
+        """The part after the ``?``, not decoded, or the empty string."""
         return self._head.querystring
 
     @property
@@ -114,12 +114,12 @@ class Conn:
 
     @property
     def host(self) -> str | None:
-        """The authority that the client asked for (RFC 9112, 3.2), or None. Never to be trusted."""
+        """The authority that the client asked for (RFC 9112, 3.2), or None. Do not trust it."""
         return self._head.host
 
     @property
     def url(self) -> str:
-        """The URL that the client asked for, as far as the request tells it."""
+        """The URL that the client asked for, as far as the request contains it."""
         scheme = "https" if self.is_secure else "http"
         query = f"?{self.querystring}" if self.querystring else ""
         return f"{scheme}://{self.host or ''}{self.path}{query}"
@@ -169,19 +169,19 @@ class Conn:
 
     @property
     def swansong(self) -> Swansong:
-        """The server's node: look at it, interrupt work by it, take guards on it."""
+        """The server's node: check its state, interrupt work with it, take guards on it."""
         return self._link.info.swansong
 
     # -- the response --------------------------------------------------------------------------
 
     @property
     def status(self) -> int | None:
-        """The response's status, or None while nobody has set one."""
+        """The response's status, or None until it is set."""
         return self._status
 
     @property
     def response_headers(self) -> Headers:
-        """The response's own header fields; Date, Server and framing are added when it is sent."""
+        """The response's header fields; Date, Server and framing are added when it is sent."""
         if self._headers is None:
             self._headers = Headers()
         return self._headers
@@ -193,26 +193,26 @@ class Conn:
 
     @property
     def is_halted(self) -> bool:
-        """Whether the handlers behind this one are skipped."""
+        """Whether the handlers after this one are skipped."""
         return self._is_halted
 
     def ok(self, body: BodyLike) -> Conn:
         """Answer with status 200 and this body, and halt.
 
         Raises:
-          TypeError: It is nothing that can be sent; see `Body.of`.
+          TypeError: The body cannot be sent; see `Body.of`.
         """
         self._status = 200
         self._is_halted = True
-        # As `with_body` does; a call less for what nearly every request does.
+        # `with_body`, inlined because nearly every request does this.
         self._body = body if type(body) is bytes or type(body) is str else Body.of(body)
         return self
 
     def redirect(self, location: str, status: int = 302) -> Conn:
-        """Send the client elsewhere (RFC 9110, 15.4) and halt.
+        """Redirect the client (RFC 9110, 15.4) and halt.
 
         Raises:
-          ValueError: The location holds what no header field may.
+          ValueError: The location is not a valid field value.
         """
         self.response_headers.set("location", location)
         self._is_halted = True
@@ -222,8 +222,8 @@ class Conn:
         """Set the response's status.
 
         Raises:
-          ValueError: It is not a final status (RFC 9110, 15); for 101 there is `upgrade`.
-          TypeError: It is no whole number.
+          ValueError: It is not a final status (RFC 9110, 15); for 101 use `upgrade`.
+          TypeError: It is not an integer.
         """
         status = index(status)
         if not 200 <= status <= 999:
@@ -235,41 +235,41 @@ class Conn:
         """Set the response's body: bytes, str, an async iterable, a stream or a `Body`.
 
         Raises:
-          TypeError: It is nothing that can be sent; see `Body.of`.
+          TypeError: The body cannot be sent; see `Body.of`.
         """
         kind = type(body)
-        # Plain values stay as they are: the driver sends them without making a Body.
+        # Plain values stay as they are: the driver sends them without creating a Body.
         self._body = body if kind is bytes or kind is str else Body.of(body)
         return self
 
     def with_response_header(self, name: str, value: str) -> Conn:
-        """Set a response header, replacing what it was.
+        """Set a response header, replacing previous values.
 
         Raises:
-          ValueError: Name or value hold what no header field may (RFC 9110, 5.5).
+          ValueError: The name or value is invalid (RFC 9110, 5.5).
         """
         self.response_headers.set(name, value)
         return self
 
     def with_added_response_header(self, name: str, value: str) -> Conn:
-        """Append a response header beside those of the same name.
+        """Append a response header, keeping those of the same name.
 
         Raises:
-          ValueError: Name or value hold what no header field may (RFC 9110, 5.5).
+          ValueError: The name or value is invalid (RFC 9110, 5.5).
         """
         self.response_headers.append(name, value)
         return self
 
     def halt(self) -> Conn:
-        """Skip the handlers behind this one."""
+        """Skip the handlers after this one."""
         self._is_halted = True
         return self
 
     def upgrade(self) -> Conn:
-        """Answer ``101 Switching Protocols``; the first handler that has it gets the transport.
+        """Answer ``101 Switching Protocols``; the first handler that takes it gets the transport.
 
-        For CONNECT the answer is 200. Headers such as Upgrade are the caller's to set. A request
-        that asks for no upgrade, or not for the protocol in that field, is answered 426 or 400.
+        For CONNECT the answer is 200. The caller sets headers such as Upgrade. A request that asks
+        for no upgrade, or not for the protocol in that field, is answered 426 or 400.
         """
         if self._status is None:
             is_connect = self.method == "CONNECT"
@@ -281,30 +281,30 @@ class Conn:
     # -- state ---------------------------------------------------------------------------------
 
     def state(self, type_: type[T]) -> T | None:
-        """Return this conn's value of this very type, or None."""
+        """Return this conn's value of exactly this type, or None."""
         return None if self._extras is None else self._extras.state.get(type_)
 
     def insert_state(self, value: T) -> T | None:
-        """Keep a value under its type; return the one it replaces."""
+        """Store a value under its type; return the one it replaces."""
         return (self._extras or self._make_extras()).state.insert(value)
 
     def with_state(self, value: object) -> Conn:
-        """Keep a value under its type."""
+        """Store a value under its type."""
         self.insert_state(value)
         return self
 
     def take_state(self, type_: type[T]) -> T | None:
-        """Remove and return this conn's value of this very type, or None."""
+        """Remove and return this conn's value of exactly this type, or None."""
         return None if self._extras is None else self._extras.state.take(type_)
 
     def shared_state(self, type_: type[T]) -> T | None:
-        """Return the server's shared value of this very type, or None."""
+        """Return the server's shared value of exactly this type, or None."""
         return self._link.info.shared_state(type_)
 
     # -- time ----------------------------------------------------------------------------------
 
     def after_send(self, fn: AfterSend) -> Conn:
-        """Call an async function with this conn after the last byte, sent or not.
+        """Call an async function with this conn after the response, even if sending failed.
 
         It is still guarded: a drain waits for it. Several are called in order.
         """
@@ -312,34 +312,34 @@ class Conn:
         return self
 
     async def is_disconnected(self, *, eof: bool = False) -> bool:
-        """Return whether the peer is known to have left; waits for nothing but its turn.
+        """Return whether the peer is known to have disconnected. Only a checkpoint, no wait.
 
         Args:
-          eof: Whether the end of the peer's input counts. Most clients that leave only send that;
-            but one that half-closes and still reads looks just the same.
+          eof: Whether the peer's EOF counts. Most clients that disconnect send only that; but a
+            client that half-closes and still reads looks the same.
 
         Cancellation:
-          Changes nothing; request bytes seen on the way are kept.
+          Changes nothing; request bytes received meanwhile are kept.
         """
         return await self._link.is_disconnected(eof=eof)
 
     def cancel_on_disconnect(
         self, *, eof: bool = False
     ) -> AbstractAsyncContextManager[trio.CancelScope]:
-        """Cancel the block if the peer leaves; the scope tells by ``cancelled_caught``.
+        """Cancel the block if the peer disconnects; the scope's ``cancelled_caught`` is then True.
 
         Args:
           eof: As for `is_disconnected`.
 
         Cancellation:
-          An outer cancellation passes through as ever; request bytes seen meanwhile are kept.
+          An outer cancellation passes through; request bytes received meanwhile are kept.
         """
         return self._link.cancel_on_disconnect(eof=eof)
 
     def start_soon(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
-        """Start background work in the server: guarded, drained, and not tied to this client.
+        """Start background work in the server: guarded, drained, and independent of this client.
 
-        An exception that leaves it is logged, with the name of the function, and ends nothing else.
+        An exception that it raises is logged with the function's name, and ends nothing else.
         """
         self._link.info.start_soon(fn, *args)
 
@@ -352,19 +352,19 @@ class Conn:
 
     @property
     def raw_body(self) -> BodyLike:
-        """The response's body as it was given, before it is made a `Body`."""
+        """The response's body as it was given, not converted to a `Body`."""
         return self._body
 
     @property
     def raw_headers(self) -> Headers | None:
-        """The response's own header fields, or None if nobody has asked for them."""
+        """The response's header fields, or None if `response_headers` was never used."""
         return self._headers
 
     def plain_response(self) -> tuple[int, bytes, bytes] | None:
-        """Return status, field lines and body, if that is all there is to the response.
+        """Return status, field lines and body, if the response consists only of these.
 
-        None if the body is not in memory or is large, if something is to be done afterwards, or if
-        a field has a say in framing or persistence.
+        None if the body is not in memory or is large, if there is an upgrade or an `after_send`, or
+        if a field affects framing or persistence.
         """
         body, status, headers = self._body, self._status, self._headers
         if status is None or status in _STATUS_WITHOUT_BODY or self._is_upgrade:
@@ -378,14 +378,14 @@ class Conn:
         else:
             return None
         if headers is not None:
-            lines = headers.render_unless(_DECISIVE)
+            lines = headers.render_unless(_SPECIAL_FIELDS)
             if lines is None:
                 return None
             fields = lines if not fields or "content-type" in headers else fields + lines
         return (status, fields, data) if len(data) <= _PLAIN_BYTES else None
 
     def reset_response(self, status: int, body: str) -> None:
-        """Start the response over: an exception has made what was there meaningless."""
+        """Replace the whole response, after an exception."""
         self._status = status
         self._body = body
         self._headers = None
@@ -393,7 +393,7 @@ class Conn:
         self._is_halted = True
 
     def take_after_send(self) -> Iterator[AfterSend]:
-        """Yield each `after_send` function once, over all calls."""
+        """Yield each `after_send` function once, even over several calls."""
         while self._extras is not None and self._extras.after_send:
             yield self._extras.after_send.pop(0)
 

@@ -1,4 +1,4 @@
-"""What a handler is: anything that takes a conn and returns it."""
+"""Handlers: anything that takes a conn and returns it."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ HandlerLike: TypeAlias = Union[
     "list[HandlerLike]",
     None,
 ]
-"""What `as_handler` takes: a handler, or what stands for one."""
+"""What `as_handler` takes: a handler, or a value that it converts to one."""
 
 
 class Handler:
-    """The base of handlers that are objects; override what you need.
+    """The base class of handlers; override what you need.
 
     Its hooks are called in this order: `init` and `lifespan` once before the server is ready, then
     for each request `run` and `before_send`, and for each upgrade `has_upgrade` and `upgrade`.
 
     Attributes:
-      takes_connect: Whether the server takes CONNECT requests, which ask for a tunnel. Looked up
-        once, when serving begins. Default: False: unless one handler does, they are answered 501.
+      takes_connect: Whether it takes CONNECT requests, which ask for a tunnel. Read once, when
+        serving begins. Default: False; if no handler takes them, they are answered 501.
     """
 
     takes_connect: bool = False
@@ -59,37 +59,37 @@ class Handler:
         """Prepare, once, before the server is ready. An exception ends ``serve()``.
 
         Cancellation:
-          By ``cancel()`` or the deadline of a stop that comes first: nothing is served.
+          By ``cancel()`` or the deadline of a stop during the start: nothing is served.
         """
 
     @asynccontextmanager
     async def lifespan(self, info: Info) -> AsyncIterator[None]:
-        """Hold resources: entered before the server is ready, left after the drain."""
+        """Hold resources: entered before the server is ready, exited after the drain."""
         yield
 
     async def run(self, conn: Conn) -> Conn:
         """Handle one request.
 
         Cancellation:
-          At the deadline of a drain. The client gets a 503, or, if this returns all the same, the
-          response.
+          At the deadline of a drain. The client gets a 503, or the response if this returns
+          nevertheless.
         """
         return conn
 
     async def before_send(self, conn: Conn) -> Conn:
-        """Touch up a response; called in reverse order of the handlers, halted or not.
+        """Modify the response before it is sent; called in reverse order, halted or not.
 
         Cancellation:
-          As of `run`.
+          As for `run`.
         """
         return conn
 
     def has_upgrade(self, upgrade: Upgrade) -> bool:
-        """Say whether this handler takes the upgraded transport; the first that does gets it."""
+        """Return whether this handler takes the upgraded transport; the first that does gets it."""
         return False
 
     async def upgrade(self, upgrade: Upgrade) -> None:
-        """Talk over the upgraded transport; it is closed afterwards.
+        """Serve the upgraded transport, which is closed afterwards.
 
         Cancellation:
           At the deadline of a drain. The transport is closed.
@@ -97,11 +97,11 @@ class Handler:
 
     @property
     def name(self) -> str:
-        """What logs call this handler."""
+        """This handler's name in logs."""
         return type(self).__name__
 
     def overrides(self, hook: str) -> bool:
-        """Whether it has a hook of its own; those that it has not cost nothing per request."""
+        """Whether it overrides a hook; a hook that it does not override costs requests nothing."""
         return hook in vars(self) or getattr(type(self), hook) is not getattr(Handler, hook)
 
     def __repr__(self) -> str:
@@ -113,8 +113,8 @@ class _Function(Handler):
     """A callable as a handler."""
 
     def __init__(self, fn: Callable[[Conn], Awaitable[Conn]]) -> None:
-        # An instance attribute, so that a request costs no frame more than the function's own.
-        self.run = fn  # type: ignore[method-assign, assignment]  # any awaitable will do
+        # An instance attribute, so that a request needs no frame besides the function's.
+        self.run = fn  # type: ignore[method-assign, assignment]  # any awaitable works
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ class Lifespan(Handler):
 
     Args:
       fn: Called with the `Info`, returns an async context manager, such as a function under
-        `contextlib.asynccontextmanager`. It is entered before the server is ready, and left when
+        `contextlib.asynccontextmanager`. It is entered before the server is ready, and exits when
         the last request has ended, within ``cleanup_timeout``.
     """
 
@@ -183,7 +183,7 @@ class Lifespan(Handler):
 
     @asynccontextmanager
     async def lifespan(self, info: Info) -> AsyncIterator[None]:
-        """Enter and leave the context manager."""
+        """Enter and exit the context manager."""
         async with self._fn(info):
             yield
 
@@ -195,7 +195,7 @@ class Lifespan(Handler):
 
 @final
 class State(Handler):
-    """Gives every conn the same value, found again by ``conn.state(type(value))``."""
+    """Gives every conn the same value; ``conn.state(type(value))`` returns it."""
 
     def __init__(self, value: object) -> None:
         self._value = value
@@ -204,7 +204,7 @@ class State(Handler):
         """Insert the value.
 
         Cancellation:
-          None: it waits for nothing.
+          None: it does not wait.
         """
         return conn.with_state(self._value)
 
@@ -216,9 +216,9 @@ class State(Handler):
 
 @final
 class Sequence(Handler):
-    """Handlers in a row: left to right until one halts, then ``before_send`` right to left.
+    """Runs handlers in order until one halts, then ``before_send`` in reverse.
 
-    It holds no sequence itself: a nested one is the same as its handlers in its place.
+    Nested sequences are flattened.
     """
 
     def __init__(self, handlers: Iterable[Handler]) -> None:
@@ -234,7 +234,7 @@ class Sequence(Handler):
         """Run each handler until one halts.
 
         Cancellation:
-          That of the handler that is running; those behind it do not run.
+          That of the running handler; those after it do not run.
         """
         for handler in self._running:
             await run_handler(handler, conn)
@@ -246,7 +246,7 @@ class Sequence(Handler):
         """Run each handler's ``before_send`` in reverse.
 
         Cancellation:
-          That of the hook that is running; those before it do not run.
+          That of the running hook; those of the handlers before it do not run.
         """
         for handler in self._finishing:
             _check(handler, conn, await handler.before_send(conn))
@@ -274,10 +274,10 @@ class Sequence(Handler):
 
 
 def as_handler(value: HandlerLike) -> Handler:
-    """Return the handler that a value stands for.
+    """Convert a value to a handler.
 
     Raises:
-      TypeError: It stands for none; for a plain sync function the message tells the way out.
+      TypeError: It is not a handler. For a plain sync function, the message names the fix.
     """
     match value:
         case Handler():
@@ -295,7 +295,7 @@ def as_handler(value: HandlerLike) -> Handler:
             f"{value.__name__} is a class; a handler is an instance: {value.__name__}()"
         )
     if not callable(value):
-        raise TypeError(f"{value!r} is no handler: it cannot be called with a conn")
+        raise TypeError(f"{value!r} is not a handler: it cannot be called with a conn")
     if (
         inspect.isfunction(value)
         and not inspect.iscoroutinefunction(value)
@@ -310,7 +310,7 @@ def as_handler(value: HandlerLike) -> Handler:
 
 
 def handler_name(handler: Handler) -> str:
-    """Return what logs call a handler, whatever its `Handler.name` does."""
+    """Return a handler's name in logs. Never raises, even if its `Handler.name` does."""
     return text_of(getattr, handler, "name")
 
 
@@ -320,7 +320,7 @@ def leaves(handler: Handler) -> tuple[Handler, ...]:
 
 
 async def run_handler(handler: Handler, conn: Conn) -> Conn:
-    """Run one handler and hold it to the contract.
+    """Run one handler and check that it returns the conn.
 
     Raises:
       TypeError: Its result was not awaitable, or not the conn.
@@ -332,7 +332,7 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
     try:
         returned = await result
     except TypeError as error:
-        # A coroutine's own TypeError passes; only a result that cannot be awaited is translated.
+        # Only for a result that cannot be awaited; the handler's own TypeError passes.
         if hasattr(result, "__await__"):
             raise
         raise TypeError(

@@ -1,4 +1,4 @@
-"""What handlers learn before serving begins, and what they may prepare."""
+"""The server as handlers see it before serving begins: settings, shared state, tasks to start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class ServerSettings(Protocol):
-    """The part of `trillium_trio.Config` that handlers may read.
+    """The part of `trillium_trio.Config` that handlers can read.
 
     A protocol, because the assembled configuration belongs to a higher layer.
     """
@@ -37,11 +37,11 @@ class ServerSettings(Protocol):
 
     @property
     def cleanup_timeout(self) -> float:
-        """Seconds that clean-up may take."""
+        """Seconds allowed for clean-up."""
 
 
 class Starter(Protocol):
-    """Starts tasks in the server's nurseries; the server is one."""
+    """Starts tasks in the server's nurseries."""
 
     def start_background(
         self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
@@ -58,8 +58,8 @@ class Info:
 
     Attributes:
       config: The server's `trillium_trio.Config`.
-      swansong: The server's own node; the one that each conn shows as well.
-      listeners: What was bound, in the order of the configuration.
+      swansong: The server's own node, the same as `Conn.swansong`.
+      listeners: The bound listeners, in the order of the configuration.
     """
 
     __slots__ = ("_shared", "_starter", "config", "listeners", "swansong")
@@ -80,30 +80,30 @@ class Info:
         self._starter = starter
 
     def insert_shared_state(self, value: T) -> T | None:
-        """Put a value where every conn's ``shared_state(type(value))`` finds it.
+        """Store a value that every conn finds with ``shared_state(type(value))``.
 
         Returns:
-          The value of the same type that was there before.
+          The value of the same type that it replaces, or None.
         """
         return self._shared.insert(value)
 
     def shared_state(self, type_: type[T]) -> T | None:
-        """Return the shared value of this very type, or None."""
+        """Return the shared value of exactly this type, or None."""
         return self._shared.get(type_)
 
     def start_soon(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
         """Start guarded background work: a drain waits for it.
 
-        Called before the server is ready, the work starts when it is. An exception that leaves it
-        is logged, with the name of the function, and ends nothing else.
+        If called before the server is ready, the work starts when it is. An exception that it
+        raises is logged with the function's name, and ends nothing else.
         """
         self._starter.start_background(fn, args)
 
     def start_service(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
         """Start an unguarded service: cancelled once the connections are gone, before clean-up.
 
-        Called before the server is ready, it starts when it is. An exception that leaves it ends
-        the server with that exception.
+        If called before the server is ready, it starts when the server is. An exception that it
+        raises ends the server with that exception.
         """
         self._starter.start_service(fn, args)
 

@@ -1,4 +1,4 @@
-"""JSON documents of strangers: bounded in depth before anything is built of them."""
+"""Untrusted JSON: the nesting depth is checked before the document is parsed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NO_BRACKETS = bytes(each for each in range(256) if each not in b"[{]}")
 
 
 def parse_json(data: bytes) -> Any:  # Any: what JSON holds is open
-    """Parse a document as `json.loads` does, in the task that calls.
+    """Parse a document as `json.loads` does, in the calling task.
 
-    Not in a worker thread: the parser holds the interpreter's lock from the first byte to the last,
-    so that the loop would stand still all the same (2.54 s of the 2.56 s that 9 MB of ``[],`` took
-    in a thread). What bounds the wait is the limit of bytes. And not by msgspec, which is faster
-    but has other answers for NaN, 1e400, lone surrogates, a byte order mark and UTF-16.
+    Not in a worker thread: the parser holds the GIL from the first byte to the last, so it would
+    block the loop anyway (9 MB of ``[],`` in a thread: 2.54 s of 2.56 s). The byte limit bounds the
+    time. Not with msgspec, which is faster but treats NaN, 1e400, lone surrogates, a byte order
+    mark and UTF-16 differently.
 
     Raises:
       BadRequest: It is not JSON, or nested more than 100 levels deep. Answerable (400).
@@ -38,16 +38,16 @@ def parse_json(data: bytes) -> Any:  # Any: what JSON holds is open
 
 
 def _depth(data: bytes) -> int:
-    """Return how deep the arrays and objects of a document are nested, or more.
+    """Return an upper bound of the nesting depth of arrays and objects.
 
-    Exact for valid JSON, and for what precedes the first error of any other. No step of it is taken
-    in Python for each byte.
+    Above 100 brackets it is exact for valid JSON, and for invalid JSON up to its first error. No
+    Python code runs per byte.
     """
     count = data.count(b"[") + data.count(b"{")
     if count <= _MAX_DEPTH:
         return count
-    # Strings go, for their brackets do not count. Escapes first, so that each quote left is one
-    # that begins or ends a string; pairs of backslashes before what the last may escape.
+    # Remove strings: their brackets do not count. Remove escapes before that, so that every quote
+    # left begins or ends a string; and escaped backslashes first, which may precede a quote.
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     outside = b"".join(plain.split(b'"')[::2])
     steps = memoryview(outside.translate(_STEPS, _NO_BRACKETS)).cast("b")

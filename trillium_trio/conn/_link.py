@@ -1,4 +1,4 @@
-"""What a conn needs of the connection that it came on."""
+"""What a conn needs of its connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Link"]
 
 
 class Link(Protocol):
-    """What a conn asks of the connection that it came on."""
+    """What a conn needs of its connection."""
 
     @property
     def info(self) -> Info:
@@ -24,14 +24,14 @@ class Link(Protocol):
 
     @property
     def transport(self) -> Transport:
-        """The way to the peer."""
+        """The transport to the peer."""
 
     async def is_disconnected(self, *, eof: bool) -> bool:
-        """Look whether the peer has left, without waiting for anything.
+        """Return whether the peer has disconnected, without waiting.
 
         Cancellation:
           Changes nothing.
         """
 
     def cancel_on_disconnect(self, *, eof: bool) -> AbstractAsyncContextManager[trio.CancelScope]:
-        """Cancel a block of code when the peer leaves."""
+        """Cancel a block of code when the peer disconnects."""

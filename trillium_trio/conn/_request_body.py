@@ -17,14 +17,14 @@ __all__ = ["RequestBody", "RequestSource"]
 
 # RFC 9110, 8.3.2: a parameter of the media type; its value is a token, quoted or not.
 _CHARSET = re.compile(r";[ \t]*charset=\"?([!#$%&'*+.^_`|~0-9a-z-]+)", re.IGNORECASE)
-# What a peer may name, of which most is on the web somewhere. Any other name would be looked for
-# among the modules of the standard library, and what is not there remembered for good: memory that
-# peers could fill. Some of what is there is no charset, such as "undefined" and "idna".
+# The charsets that a peer may name. Python would import a module for any other name and cache every
+# miss for ever: memory that peers could fill. And some codecs, such as "undefined" and "idna", are
+# not charsets.
 _CHARSETS = frozenset((*aliases.keys(), *aliases.values(), "koi8_u"))
 
 
 class RequestSource(Protocol):
-    """Where the bytes of one request body come from; the connection makes it."""
+    """The source of one request body's bytes; the connection provides it."""
 
     @property
     def length(self) -> int | None:
@@ -32,7 +32,7 @@ class RequestSource(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether every byte has been handed out."""
+        """Whether every byte has been received from it."""
 
     @property
     def trailers(self) -> Headers:
@@ -54,14 +54,14 @@ class RequestBody:
     """The body of one request: read it whole, as text or JSON, or iterate over its pieces.
 
     The first read sends ``100 Continue`` if the client waits for it (RFC 9110, 10.1.1). A body can
-    be read once; what was read is not kept here. Not reading it is fine: a small rest is discarded
-    behind the response, a large one closes the connection.
+    be read once; it is not cached. It need not be read: a small rest is discarded after the
+    response, a large one closes the connection.
 
     Args:
-      source: Where the bytes come from.
+      source: The source of the bytes.
       max_bytes: The default limit, from `HttpConfig.max_body_bytes`.
-      max_json_bytes: That of `json`, from `HttpConfig.max_json_bytes`.
-      head: The request's head, whose Content-Type tells the charset of `text`.
+      max_json_bytes: The default limit of `json`, from `HttpConfig.max_json_bytes`.
+      head: The request's head; its Content-Type names the charset for `text`.
     """
 
     __slots__ = ("_head", "_kept", "_max_bytes", "_max_json_bytes", "_received", "_source")
@@ -74,7 +74,7 @@ class RequestBody:
         self._max_json_bytes = min(max_json_bytes, max_bytes)
         self._head = head
         self._received = 0
-        # One buffer: pieces may have two bytes each, and as objects take thirty times that.
+        # One buffer: pieces may have two bytes each, and as objects would take thirty times that.
         self._kept = bytearray()
 
     @property
@@ -94,7 +94,7 @@ class RequestBody:
           max_bytes: Refuse bodies longer than this. Default: `HttpConfig.max_body_bytes`.
 
         Raises:
-          ContentTooLarge: The limit was passed. Answerable (413); the connection closes after the
+          ContentTooLarge: The limit was exceeded. Answerable (413); the connection closes after the
             response.
           BadRequest: The body's framing is malformed. Answerable (400); then closes.
           RequestTimeout: The client stalled. Answerable (408); then closes.
@@ -117,7 +117,7 @@ class RequestBody:
         """Read the rest of the body as text, in the request's charset or else UTF-8.
 
         Raises:
-          BadRequest: The charset is unknown, or not that of the bytes. Answerable (400).
+          BadRequest: The charset is unknown, or the bytes are invalid in it. Answerable (400).
           Exception: Whatever `read` raises.
 
         Cancellation:
@@ -155,10 +155,10 @@ class RequestBody:
     def __aiter__(self) -> Self:
         """Iterate over the pieces as they arrive, up to `HttpConfig.max_body_bytes` in all.
 
-        Leaving the loop early is fine; another goes on where it ended.
+        The loop can be left early; another one continues there.
 
         Raises:
-          ContentTooLarge: The declared length passes the limit.
+          ContentTooLarge: The declared length exceeds the limit.
         """
         self._refuse_declared(self._max_bytes)
         return self
@@ -186,7 +186,7 @@ class RequestBody:
 
     def _refuse_declared(self, limit: int) -> None:
         length = self._source.length
-        # Early, so that no 100 Continue invites what would be refused.
+        # Before the first read, so that no 100 Continue invites a body that will be refused.
         if length is not None and length > limit:
             raise ContentTooLarge(f"the body declares {length} bytes; the limit is {limit}")
 

@@ -1,4 +1,4 @@
-"""A connection that has left HTTP."""
+"""A connection that has switched from HTTP to another protocol."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T = TypeVar("T")
 class Upgrade:
     """A transport after its ``101 Switching Protocols`` (RFC 9110, 7.8), and its request.
 
-    The handler that takes it owns the bytes from here on, in the same task, still guarded: a drain
-    waits for it, and tells it through `swansong`. The connection closes the transport afterwards.
+    The handler that takes it owns the byte stream, in the same task, still guarded: a drain waits
+    for it and notifies it through `swansong`. The connection closes the transport afterwards.
 
     Attributes:
       transport: The raw byte stream.
-      leftover: Bytes that the client sent behind its request; they come before the transport's.
+      leftover: Bytes that the client sent after its request; they precede the transport's.
     """
 
     __slots__ = ("_conn", "leftover", "transport")
@@ -46,7 +46,7 @@ class Upgrade:
 
     @property
     def querystring(self) -> str:
-        """What stands behind the ``?``, or the empty string."""
+        """The part after the ``?``, or the empty string."""
         return self._conn.querystring
 
     @property
@@ -66,7 +66,7 @@ class Upgrade:
 
     @property
     def swansong(self) -> Swansong:
-        """The server's node: its stop is the notice to say goodbye."""
+        """The server's node: its stop is the notice to finish and close."""
         return self._conn.swansong
 
     def state(self, type_: type[T]) -> T | None:

@@ -34,7 +34,7 @@ def test_usage_is_status_2(arguments: list[str], complaint: str) -> None:
     ("arguments", "line"),
     [
         (["cli_app:nothing"], "cli_app has no 'nothing'"),
-        (["cli_app:number"], "cli_app:number: 1 is no handler"),
+        (["cli_app:number"], "cli_app:number: 1 is not a handler"),
         (["cli_app:plain"], "or wrap it as sync_handler(plain)"),
         (["cli_app:make"], "with --factory, it is called to get one"),
         (["cli_app:hello", "--port", "65536"], "Config.port must be at most 65535"),

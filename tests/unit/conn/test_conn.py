@@ -319,7 +319,7 @@ class Mine(tt.Handler):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(5, "5 is no handler"), (Mine, r"Mine is a class; a handler is an instance: Mine\(\)")],
+    [(5, "5 is not a handler"), (Mine, r"Mine is a class; a handler is an instance: Mine\(\)")],
 )
 def test_what_does_not(value: object, message: str) -> None:
     with pytest.raises(TypeError, match=message):
