@@ -11,17 +11,17 @@
         | accept_loop: one task per listener
     start(transport)
 
-The states of a bound listener, and what ends it:
+The states of a bound listener:
 
 .. code-block:: text
 
-    open --- drain_and_close() --> closing   the drain: the kernel's queue is accepted, then closed
-         `-- close(), aclose() --> closing   abrupt: the kernel resets what is queued
+    open --- drain_and_close() --> closing   the drain: accept the kernel's queue, then close
+         `-- close(), aclose() --> closing   abrupt: the kernel resets queued connections
 
-A listening socket that is closed resets the connections in its queue, although their clients
-believe that they are connected. So the drain empties the queue and closes in one synchronous step:
-between two steps new connections would come in. On TCP whoever connects between the last two
-system calls of that step is still reset; a unix socket file is removed first, so nobody can.
+Closing a listening socket resets the connections in its queue, although their clients are already
+connected. So the drain empties the queue and closes in one synchronous step: between two steps new
+connections would arrive. On TCP, a client that connects between the last two system calls of that
+step is still reset; a unix socket file is removed first, so no client can.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The accept loop: it outlives every transient error, and never spins."""
+"""The accept loop: it survives transient errors, and never spins."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 logger = SafeLogger("trillium_trio.listeners")
 
-# Accepts in one step of the loop before other tasks have their turn (CN-23).
+# How many connections to accept before other tasks run (CN-23).
 _MAX_BATCH = 16
 
-# A descriptor is free again when some request ends; soon enough to look ten times a second.
+# A descriptor becomes free when a request ends; retrying ten times a second is soon enough.
 _BACK_OFF_SECONDS = 0.1
 
 
 async def accept_loop(listener: BoundListener, start: Callable[[Transport], None]) -> None:
-    """Accept until the listener closes, then return quietly. However it ends, it is closed.
+    """Accept until the listener closes, then return. Close the listener in any case.
 
     Args:
-      listener: Accepted from by nobody else.
-      start: Called with each transport, whose owner it becomes unless it raises; synchronous.
+      listener: No other task accepts from it.
+      start: Called with each transport, and owns it unless it raises; synchronous.
 
     Raises:
       OSError: An error of the listener itself, with a note that names it (SV-14).
@@ -67,13 +67,13 @@ async def accept_loop(listener: BoundListener, start: Callable[[Transport], None
 
 
 async def _accept_batch(listener: BoundListener) -> list[Transport]:
-    """Wait for a connection; take the ones queued behind it along, as far as is fair."""
+    """Wait for a connection; also accept those queued after it, up to `_MAX_BATCH`."""
     batch = [await listener.accept()]
     try:
         while len(batch) < _MAX_BATCH and (transport := listener.accept_nowait()) is not None:
             batch.append(transport)
     except OSError:
-        pass  # If it lasts, the next accept raises it too, with nothing in hand.
+        pass  # If it lasts, the next accept raises it too, when there is no batch to lose.
     return batch
 
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import trio
 
 _MAX_PORT = 65535
-# host:port, where an IPv6 host, with its zone, stands in brackets: else its last group reads as a
-# port. Nothing else does: "[unix]:80" would be shown as "unix:80", which means a socket file.
+# host:port. An IPv6 host, with its zone, is in brackets: otherwise its last group reads as a port.
+# Only IPv6 is: "[unix]:80" would be shown as "unix:80", which means a socket file.
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[^\[\]/\s]+)?)\]|(?P<host>[^\[\]:/\s]*))"
     r":(?P<port>[0-9]{1,5})"
 )
-# No descriptor has more digits, and int() refuses some thousand of them.
+# No descriptor has more digits, and int() raises ValueError for thousands of them.
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -55,13 +55,13 @@ class FdBind:
 @final
 @dataclass(frozen=True, slots=True)
 class EnvBind:
-    """The listening sockets that ``LISTEN_FDS`` or ``LISTEN_FD`` announce; at least one."""
+    """The listening sockets that ``LISTEN_FDS`` or ``LISTEN_FD`` name; at least one."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class PreboundBind:
-    """A listener that the application made. It is ours from `open_listeners` on."""
+    """A listener that the application created. `open_listeners` takes ownership."""
 
     listener: trio.abc.Listener[trio.abc.Stream] | socket.socket
     name: str = ""
@@ -77,11 +77,11 @@ class TlsBind:
 
 
 Bind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind | TlsBind
-"""Every way to say where to listen."""
+"""Every bind specification."""
 
 
 def parse_bind(spec: str | int) -> Bind:
-    """Read a bind specification.
+    """Parse a bind specification.
 
     Args:
       spec: ``"127.0.0.1:8080"``, ``"localhost:0"``, ``"[::1]:8080"``, ``":8080"`` (all
@@ -89,11 +89,11 @@ def parse_bind(spec: str | int) -> Bind:
         or a path that begins with ``/`` or ``.``, ``"fd:3"``.
 
     Raises:
-      ConfigError: It is none of these; the message shows them.
+      ConfigError: It is none of these; the message lists them.
     """
     text = str(spec)
     if _NUMBER.fullmatch(text) and int(text) <= _MAX_PORT:
-        return TcpBind("0.0.0.0", int(text))  # noqa: S104 (documented, and asked for)
+        return TcpBind("0.0.0.0", int(text))  # noqa: S104 (documented, and requested)
     if text.startswith(("/", ".")):
         return UnixBind(text)
     scheme, _, rest = text.partition(":")

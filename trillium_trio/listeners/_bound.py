@@ -1,4 +1,4 @@
-"""The contract of a bound listener: accept, and end in one of two ways."""
+"""The contract of a bound listener: accept, drain, close."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 class BoundListener(ABC):
-    """A source of transports. One task accepts; any task of the same run may close it.
+    """A source of transports. One task accepts; any task of the same run can close it.
 
     Attributes:
-      facts: What is known about it.
-      is_owned: Whether we made it. What was inherited or handed in may have other holders: it is
-        not emptied, and closed without touching what they share.
-      is_closing: Set, for good, by `drain_and_close`, `close` and `aclose`.
+      facts: Its address, kind and name.
+      is_owned: Whether we created it. An inherited or prebound one may be shared: its queue is not
+        drained, and closing it does not affect the others.
+      is_closing: Set permanently by `drain_and_close`, `close` and `aclose`.
     """
 
     __slots__ = ("facts", "is_closing", "is_owned")
 
     def __init__(self, facts: Listener, *, is_owned: bool) -> None:
-        """Keep the facts."""
+        """Store the facts."""
         self.facts: Listener = facts
         self.is_owned: bool = is_owned
         self.is_closing: bool = False
@@ -33,7 +33,7 @@ class BoundListener(ABC):
 
         Raises:
           trio.ClosedResourceError: The listener is closing.
-          OSError: What accept(2) says; see `_errors.py`.
+          OSError: An error of accept(2); see `_errors.py`.
 
         Cancellation:
           No connection is lost.
@@ -41,18 +41,18 @@ class BoundListener(ABC):
 
     @abstractmethod
     def accept_nowait(self) -> Transport | None:
-        """Return a connection that is there now, else ``None``, as when closing or unknown.
+        """Return a connection that is queued now, or ``None``: also if closing or unknown.
 
         Raises:
-          OSError: What accept(2) says.
+          OSError: An error of accept(2).
         """
 
     @abstractmethod
     def drain_and_close(self) -> list[Transport]:
         """Accept what the kernel has queued and close, in one synchronous step (SV-6).
 
-        A parked `accept` raises. A listener that is not owned is closed only. Bounded: by its
-        backlog and 128 more, by 100 ms, and by the descriptors there are.
+        A waiting `accept` raises. A listener that is not owned is only closed. Limited to the
+        backlog and 128 more, to 100 ms, and to the available descriptors.
 
         Returns:
           The accepted transports, for the caller to serve and close.
@@ -60,10 +60,10 @@ class BoundListener(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close now and accept nothing. Idempotent. A parked `accept` raises."""
+        """Close now without accepting. Idempotent. A waiting `accept` raises."""
 
     async def aclose(self) -> None:
-        """Close, also what cannot be closed synchronously: a prebound listener of streams.
+        """Close, including what cannot be closed synchronously: a prebound listener of streams.
 
         Cancellation:
           The listener is closed in any case.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 
-# One connection failed before it could be accepted; the next one is another matter. Linux passes
-# pending network errors of the new socket on this way (accept(2), "Error handling").
+# One connection failed before it was accepted; the next one may succeed. Linux reports pending
+# network errors of the new socket this way (accept(2), "Error handling").
 _OF_ONE_CONNECTION = frozenset(
     {
         errno.ECONNABORTED,
@@ -23,15 +23,15 @@ _OF_ONE_CONNECTION = frozenset(
     }
 )
 
-# Nothing can be accepted now; the connection stays in the queue until something is freed.
+# Nothing can be accepted now; the connection stays queued until resources are freed.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def is_of_one_connection(exc: OSError) -> bool:
-    """Whether to skip the connection and go on."""
+    """Whether to skip the connection and continue."""
     return exc.errno in _OF_ONE_CONNECTION
 
 
 def is_exhausted(exc: OSError) -> bool:
-    """Whether to wait until descriptors or memory are there again."""
+    """Whether to wait until descriptors or memory are available again."""
     return exc.errno in _EXHAUSTED

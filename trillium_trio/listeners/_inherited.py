@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     import trio
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
-# As many as Linux lets a process have (fs.nr_open): a list of what LISTEN_FDS says has to fit.
+# As many as Linux lets a process have (fs.nr_open); it bounds the list that LISTEN_FDS asks for.
 _MAX_FDS = 1_048_576
 
 
 def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, str]]:
-    """List the descriptors that the environment announces, with their names or ``""``.
+    """List the descriptors that the environment names, with their names or ``""``.
 
-    ``LISTEN_FDS`` counts if ``LISTEN_PID`` is this process: the variables are inherited further
-    than the descriptors. Otherwise ``LISTEN_FD``, which trillium reads, is the number of one.
+    ``LISTEN_FDS`` counts if ``LISTEN_PID`` is this process: child processes inherit the variables,
+    but not the descriptors. Otherwise ``LISTEN_FD``, as in trillium, is the number of one.
 
     Args:
       environ: Default: ``os.environ``.
 
     Raises:
-      ConfigError: It announces none; a variable is not a number, or no process has as many.
+      ConfigError: It names none, or a variable is not a number or too large.
     """
     environ = os.environ if environ is None else environ
     fds: list[tuple[int, str]] = []
@@ -52,7 +52,7 @@ def inherited_fds(environ: Mapping[str, str] | None = None) -> list[tuple[int, s
 
 def _number(environ: Mapping[str, str], variable: str) -> int:
     text = environ[variable]
-    # Digits are counted first: int() refuses some thousand of them.
+    # Length first: int() raises ValueError for thousands of digits.
     if not (text.isascii() and text.isdigit() and len(text) <= 7 and int(text) <= _MAX_FDS):
         raise ConfigError(
             f"{variable}={text!r} in the environment is not a number up to {_MAX_FDS}"
@@ -64,8 +64,8 @@ def adopt_fd(fd: int) -> socket.socket:
     """Make a socket object of an inherited descriptor, close-on-exec.
 
     Raises:
-      BindError: It is no listening stream socket. It is left open: it is then something else,
-        perhaps the log.
+      BindError: It is not a listening stream socket. It stays open, because it is then something
+        else, perhaps the log.
     """
     try:
         sock = socket.socket(fileno=fd)
@@ -86,7 +86,7 @@ def check_listening(sock: socket.socket, shown: str) -> None:
     """Check that it is a listening TCP or unix stream socket.
 
     Raises:
-      BindError: ``EINVAL``, saying what it is instead.
+      BindError: ``EINVAL``; the message says what it is instead.
     """
     if sock.family not in {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}:
         reason = f"it is a socket of family {sock.family!r}, not TCP or unix"
@@ -102,7 +102,7 @@ def check_listening(sock: socket.socket, shown: str) -> None:
 def facts_of(
     sock: socket.socket | trio.socket.SocketType, *, is_tls: bool, name: str = ""
 ) -> Listener:
-    """Read the facts of a bound socket off the socket itself."""
+    """Read the facts of a bound socket from the socket itself."""
     address = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         # bytes: an abstract name, which begins with NUL (unix(7)).

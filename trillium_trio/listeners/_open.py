@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._bind import Bind
     from ._bound import BoundListener
 
-# What the kernel may queue while we are busy, and what a drain then answers. Linux cuts it to
+# What the kernel may queue while we are busy, and what a drain then answers. Linux limits it to
 # net.core.somaxconn, 4096 by default.
 DEFAULT_BACKLOG = 1024
 
@@ -33,21 +33,21 @@ DEFAULT_BACKLOG = 1024
 async def open_listeners(
     binds: Iterable[Bind], *, backlog: int = DEFAULT_BACKLOG, nodelay: bool = True
 ) -> list[BoundListener]:
-    """Open listeners in the order given; several for a name with several addresses.
+    """Open listeners in the given order; several for a name with several addresses.
 
-    Inherited and prebound listeners are taken over, whether this succeeds or not.
+    Takes ownership of inherited and prebound listeners, even if it fails.
 
     Args:
       binds: Where to listen.
-      backlog: How many connections the kernel may queue, per listener that we make.
+      backlog: How many connections the kernel may queue, per listener that we create.
       nodelay: Whether TCP connections get TCP_NODELAY.
 
     Raises:
-      BindError: One could not be opened. What was opened is closed again.
-      ConfigError: A specification makes no sense here; likewise.
+      BindError: One could not be opened. Those already opened are closed.
+      ConfigError: A specification is invalid here; likewise.
 
     Cancellation:
-      What was opened is closed again.
+      Listeners already opened are closed.
     """
     opening = _Opening(backlog, nodelay)
     try:
@@ -61,7 +61,7 @@ async def open_listeners(
 
 
 class _Opening:
-    """What has been opened so far, and with which settings."""
+    """The listeners opened so far, and the settings for them."""
 
     def __init__(self, backlog: int, nodelay: bool) -> None:
         self.opened: list[BoundListener] = []
@@ -85,7 +85,7 @@ class _Opening:
             case PreboundBind(listener, name):
                 self._add_prebound(listener, tls, name)
             case TlsBind(inner, ssl_context):
-                # It has had its attacks (CVE-2009-3555), and HTTP has no use for it.
+                # Renegotiation has been attacked (CVE-2009-3555), and HTTP does not need it.
                 ssl_context.options |= ssl.OP_NO_RENEGOTIATION
                 await self.open(inner, ssl_context)
             case _:
@@ -101,12 +101,12 @@ class _Opening:
             check_listening(listener, name or "a prebound socket")
             self._add(listener, tls, name=name)
         elif isinstance(listener, trio.SocketListener):
-            # Its socket by a descriptor of our own, so that connections take the lean transport;
-            # the original stays usable to whoever asks it for its address, until we close both.
+            # Duplicate its descriptor, so that connections use `SocketTransport`. The original can
+            # still be asked for its address until we close both.
             sock = socket.socket(fileno=os.dup(listener.socket.fileno()))
             self._add(sock, tls, name=name, on_close=listener.socket.close)
         elif tls is not None and isinstance(listener, trio.SSLListener):
-            raise ConfigError(f"{listener!r} has TLS already")
+            raise ConfigError(f"{listener!r} already has TLS")
         else:
             self.opened.append(BoundStream(listener, name, tls))
 

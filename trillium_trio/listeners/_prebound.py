@@ -1,4 +1,4 @@
-"""Listeners that the application made: sockets, or any `trio.abc.Listener`."""
+"""Listeners that the application created: sockets, or any `trio.abc.Listener`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @final
 class BoundStream(BoundListener):
-    """A `trio.abc.Listener`; its streams may be anything, an `trio.SSLStream` included.
+    """A `trio.abc.Listener`; its streams may be anything, including a `trio.SSLStream`.
 
-    It cannot be closed synchronously: `close` ends the accepting, `aclose` closes.
+    It cannot be closed synchronously: `close` stops accepting, `aclose` closes.
     """
 
     __slots__ = ("_listener", "_tls", "_wait")
@@ -30,12 +30,12 @@ class BoundStream(BoundListener):
     def __init__(
         self, listener: AnyListener, name: str = "", tls: ssl.SSLContext | None = None
     ) -> None:
-        """Take over a listener.
+        """Take ownership of a listener.
 
         Args:
           listener: Closed by `aclose`.
           name: For the log. Default: its address if it has one, else its type.
-          tls: Default: what its streams carry is left as it is.
+          tls: The context for TLS on its streams. Default: streams are used as they are.
         """
         super().__init__(_facts_of(listener, name, tls), is_owned=False)
         self._listener = listener
@@ -77,7 +77,7 @@ def _peer_of(stream: trio.abc.Stream) -> object:
         try:
             return stream.socket.getpeername()
         except OSError:
-            pass  # Gone already; the first read will say so.
+            pass  # Already disconnected; the first read will fail.
     return None
 
 
@@ -86,6 +86,6 @@ def _facts_of(listener: AnyListener, name: str, tls: ssl.SSLContext | None) -> L
     below = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
     if isinstance(below, trio.SocketListener):
         return facts_of(below.socket, is_tls=is_tls, name=name)
-    # No address at all: the type's name is the most that is known.
+    # No address: nothing but the type's name is known.
     kind = type(below).__name__
     return Listener(kind="unix", address=kind, is_tls=is_tls, name=name or kind)

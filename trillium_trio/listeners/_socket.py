@@ -1,4 +1,4 @@
-"""A listener on a socket: TCP, unix, inherited or handed in."""
+"""A listener on a socket: TCP, unix, inherited or prebound."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 logger = SafeLogger("trillium_trio.listeners")
 
-# A drain must end although clients go on connecting. The kernel's queue holds the backlog, and a
-# few join while it is emptied; 100 ms are some 5,000 accepts, longer than any queue we ask for.
+# A drain must end even if clients keep connecting. The kernel's queue holds the backlog, and a few
+# connections join while it is emptied; 100 ms is time for about 5,000 accepts, more than any queue
+# we request.
 _EXTRA_ACCEPTS = 128
 _MAX_DRAIN_SECONDS = 0.1
 
@@ -31,7 +32,7 @@ class Wrap(Protocol):
     """Makes a transport of an accepted socket, for example a TLS one."""
 
     def __call__(self, sock: socket.socket, listener: Listener, address: object, /) -> Transport:
-        """Take over ``sock``."""
+        """Take ownership of ``sock``."""
 
 
 @final
@@ -51,14 +52,14 @@ class BoundSocket(BoundListener):
         wrap: Wrap = SocketTransport,
         on_close: Callable[[], None] | None = None,
     ) -> None:
-        """Take over a listening socket.
+        """Take ownership of a listening socket.
 
         Args:
-          sock: Made non-blocking here; closed by us.
-          facts: What is known about it.
+          sock: Made non-blocking here.
+          facts: Its address, kind and name.
           is_owned: See `BoundListener`.
           backlog: How many connections its queue holds.
-          nodelay: Set TCP_NODELAY on what is accepted: a response in several writes would
+          nodelay: Set TCP_NODELAY on accepted sockets: a response in several writes would
             otherwise wait for the peer's delayed ACK, 40 ms.
           wrap: Makes the transports.
           on_close: Called once, before the queue is emptied and the socket closed.
@@ -74,8 +75,8 @@ class BoundSocket(BoundListener):
     async def accept(self) -> Transport:
         while not self.is_closing:
             await wait_readable(self._sock)
-            # None also if the listener was closed after we were woken and before we ran: its
-            # descriptor may be somebody else's by now.
+            # Also None if the listener was closed after we were woken and before we ran: its
+            # descriptor may have been reused by then.
             transport = self.accept_nowait()
             if transport is not None:
                 return transport
@@ -96,8 +97,8 @@ class BoundSocket(BoundListener):
         if self.is_closing:
             return []
         self._begin_closing()
-        # Nothing between the last accept and the close, and no transport made before it: whoever
-        # gets into the queue in that gap is reset.
+        # Close right after the last accept, and make the transports later: a client that is queued
+        # in between is reset.
         accepted = self._empty_queue()
         self._sock.close()
         return [self._transport(sock, address) for sock, address in accepted]
@@ -105,19 +106,19 @@ class BoundSocket(BoundListener):
     def close(self) -> None:
         if not self.is_closing:
             self._begin_closing()
-            # Never shutdown(): it would end the listener of everybody who shares it.
+            # Never shutdown(): it would also end the listener for other processes that share it.
             self._sock.close()
 
     def _begin_closing(self) -> None:
         self.is_closing = True
-        # A socket file goes first: whoever comes later is refused instead of queued.
+        # Remove a socket file first, so that later clients are refused instead of queued.
         if self._on_close is not None:
             self._on_close()
         notify_closing(self._sock)
 
     def _empty_queue(self) -> list[tuple[socket.socket, object]]:
         accepted: list[tuple[socket.socket, object]] = []
-        # Real time whatever trio's clock says: this bounds a step in which no task runs.
+        # Real time, not trio's clock: this limits a step in which no task runs.
         give_up_at = time.monotonic() + _MAX_DRAIN_SECONDS
         for _ in range(self._backlog + _EXTRA_ACCEPTS):
             try:

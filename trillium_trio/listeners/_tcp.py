@@ -14,11 +14,11 @@ from ..transport import host_and_port
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The port that the kernel chose on one address may be taken on another. More than a few failures
-# in a row mean that ports are short, not that luck is.
+# The port that the kernel chose on one address may be taken on another. Many failures in a row mean
+# a shortage of ports, not bad luck.
 _PORT_TRIES = 16
 
-# The host has no such address, or no such family: its name resolves to more than it has.
+# The machine lacks this address or family, although the name resolves to it.
 _LACKING = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -41,7 +41,7 @@ async def bind_tcp(host: str, port: int, *, backlog: int) -> list[socket.socket]
         found = await trio.socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except (OSError, UnicodeError) as exc:  # UnicodeError: what IDNA says of a label too long.
+    except (OSError, UnicodeError) as exc:  # UnicodeError: IDNA, for a label that is too long.
         raise BindError(getattr(exc, "errno", None) or errno.EINVAL, str(exc), shown) from exc
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
@@ -85,10 +85,10 @@ def _bind_one(
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Connections of a server that has just ended stay in TIME_WAIT for a minute; without this
-        # they would keep its port. (Two listeners at once it does not allow.)
+        # they would block its port. (It does not allow two listeners at once.)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Else "::" takes the IPv4 port too, or not, as the system is configured.
+            # Otherwise the system's configuration decides whether "::" takes the IPv4 port too.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(backlog)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def tls_wrap(ssl_context: ssl.SSLContext) -> Wrap:
-    """Return what makes TLS transports of accepted sockets.
+    """Return a function that makes TLS transports of accepted sockets.
 
-    The handshake waits for `Transport.handshake`, in the connection's task: a client that is slow
-    at it must not keep others from being accepted.
+    The handshake is done by `Transport.handshake`, in the connection's task, so that a slow client
+    does not delay the accept loop.
     """
 
     def wrap(sock: socket.socket, listener: Listener, address: object, /) -> Transport:

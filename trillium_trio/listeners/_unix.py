@@ -1,4 +1,4 @@
-"""Binding unix sockets, and their files: which to replace, which to remove."""
+"""Binding unix sockets; replacing and removing their files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ logger = SafeLogger("trillium_trio.listeners")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketFile:
-    """A socket file that we made. It is ours while device and inode are the same.
+    """A socket file that we created. It is ours while device and inode are the same.
 
-    The listening socket holds the inode, so its number cannot be used again before that is
-    closed: look first, then close.
+    The listening socket holds the inode, so its number cannot be reused before the socket is
+    closed: check first, then close.
 
     Attributes:
-      path: Absolute, for the working directory may change.
+      path: Absolute, because the working directory may change.
       device: ``st_dev``.
       inode: ``st_ino``.
     """
@@ -41,7 +41,7 @@ class SocketFile:
             if (found.st_dev, found.st_ino) == (self.device, self.inode):
                 os.unlink(self.path)
         except FileNotFoundError:
-            pass  # Somebody was quicker.
+            pass  # Already removed.
         except OSError as exc:
             logger.warning("cannot remove unix:%s: %s", self.path, exc.strerror)
 
@@ -49,18 +49,18 @@ class SocketFile:
 def bind_unix(path: str, mode: int | None, *, backlog: int) -> tuple[socket.socket, SocketFile]:
     """Listen on a socket file.
 
-    A file that no server listens on any more is replaced. Two servers that start at the same
-    moment may both find the same stale file, or find the other's that is bound and does not
-    listen yet; the one that comes last then has the path. Have one supervisor start them.
+    A stale file, on which no server listens any more, is replaced. Two servers that start at the
+    same time may both find the same stale file, or the other's file that is bound but does not
+    listen yet; the last one then has the path. Let one supervisor start them.
 
     Args:
-      path: Of the file; at most about 100 bytes, which is all that an address holds.
-      mode: Permission bits, set before the first client can connect. None: as the umask has it.
+      path: Of the file; at most about 100 bytes, the maximum of an address.
+      mode: Permission bits, set before the first client can connect. None: as the umask says.
       backlog: How many connections the kernel may queue.
 
     Raises:
-      BindError: ``EADDRINUSE`` if a server listens there or the file is no socket. Nothing of
-        ours stays.
+      BindError: ``EADDRINUSE`` if a server listens there or the file is not a socket. No socket or
+        file of ours remains.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     file = None
@@ -78,14 +78,14 @@ def bind_unix(path: str, mode: int | None, *, backlog: int) -> tuple[socket.sock
             # Before listen(2): until then every connect is refused.
             os.chmod(path, mode)
         sock.listen(backlog)
-    except ValueError as exc:  # A NUL in the path, or what no file name can be encoded from.
+    except ValueError as exc:  # A NUL in the path, or characters that cannot be encoded.
         sock.close()
         raise BindError(errno.EINVAL, str(exc), f"unix:{path!r}") from exc
     except OSError as exc:
         if file is not None:
             file.remove()
         sock.close()
-        # A path that is too long comes without errno.
+        # The error for a path that is too long has no errno.
         raise BindError(
             exc.errno or errno.ENAMETOOLONG, exc.strerror or str(exc), f"unix:{path}"
         ) from exc
@@ -99,7 +99,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise OSError(errno.EADDRINUSE, "the file exists and is no socket")
+        raise OSError(errno.EADDRINUSE, "the file exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         # A live server with a full queue would make a blocking connect wait.
         probe.setblocking(False)

@@ -225,5 +225,5 @@ async def test_tls_on_other_streams() -> None:
 async def test_tls_on_tls_is_refused() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     listener = trio.SSLListener(MemoryListener(), context)
-    with pytest.raises(ConfigError, match="has TLS already"):
+    with pytest.raises(ConfigError, match="already has TLS"):
         await open_listeners([TlsBind(PreboundBind(listener), context)])

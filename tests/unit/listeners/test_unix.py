@@ -100,7 +100,7 @@ async def test_sv_3_a_live_one_with_a_full_queue_is_not(path: Path) -> None:
 
 async def test_sv_3_other_files_are_kept(path: Path) -> None:
     path.write_text("precious")
-    with pytest.raises(BindError, match="no socket") as refused:
+    with pytest.raises(BindError, match="not a socket") as refused:
         await open_one(path)
     assert refused.value.errno == errno.EADDRINUSE
     assert path.read_text() == "precious"
