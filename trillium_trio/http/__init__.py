@@ -1,13 +1,13 @@
-"""HTTP as plain values: no trio, no sockets, no I/O, no clock but an argument.
+"""HTTP as plain values: no trio, no sockets, no I/O; time is an argument.
 
-Every file holds one value. Parsers and serializers of bytes live in `trillium_trio.codec`; the
-values here neither know how they arrived nor how they will leave.
+Every file holds one value. Parsers and serializers are in `trillium_trio.codec`; the values do not
+know how they are received or sent.
 
 .. code-block:: text
 
-    RequestHead     what a client asked: method, target, version, Headers and five framing facts
+    RequestHead     a request's method, target, version, Headers and five framing facts
       Headers       ordered, case-insensitive fields; split from their block on first use
-    Body            what a handler answers with: bytes, a stream, or the path of a file
+    Body            a response's content: bytes, a stream, or the path of a file
     Status          the registered status codes and their reason phrases
     HttpConfig      limits and timeouts of connections
     TypeMap         state, one value per type

@@ -25,35 +25,34 @@ class ReceivesSome(Protocol):
         """Return the next bytes; empty at the end.
 
         Cancellation:
-          The stream's own; a response that is cancelled closes it.
+          As for the stream; a cancelled response closes it.
         """
         ...
 
 
 BodySource: TypeAlias = AsyncIterable[Piece] | ReceivesSome | Path
-"""Where a body that is not in memory comes from."""
+"""The source of a body that is not in memory."""
 
 
 @final
 class Body:
     """A response body: bytes in memory, a stream, or a file.
 
-    A body in memory may be sent any number of times; a stream once. The connection that sends a
-    body opens its file, reads its source, and closes the source whatever happens, also if it never
-    came to reading it.
+    A body in memory can be sent any number of times; a stream once. The connection that sends a
+    body opens its file, reads its source, and always closes the source, even if it was never read.
 
     Args:
-      data: The whole body. A `str` is sent as UTF-8; of a buffer the bytes, as they are now,
-        whatever the size of its items.
+      data: The whole body. A `str` is sent as UTF-8; a buffer as a copy of its bytes, for any item
+        size.
 
     Raises:
       TypeError: It is none of these; the message names its type.
 
     Attributes:
       data: The whole body, or None if it has to be read from the source.
-      length: Bytes of body, or None if unknown: a file's is asked for when it is opened.
-      source: An async iterable of bytes, a receive stream, or a path; None if `data` is there.
-      is_text: It was given as a `str`. Unless the response says otherwise, it is
+      length: Bytes of body, or None if unknown; that of a file is read when it is opened.
+      source: An async iterable of bytes, a receive stream, or a path; None if `data` is set.
+      is_text: Whether it was given as a `str`. Its Content-Type is then by default
         ``text/plain; charset=utf-8``.
     """
 
@@ -69,12 +68,12 @@ class Body:
 
     def __init__(self, data: bytes | bytearray | memoryview | str = b"") -> None:
         if isinstance(data, str):
-            # Not its own method: a subclass of `str` may have one that gives anything.
+            # Not its own method: a subclass of `str` may override it.
             self.data = str.encode(data)
             self.is_text = True
         else:
             try:
-                # Only if it is no bytes object is this a copy.
+                # Copies only if it is not a bytes object.
                 self.data = bytes(as_bytes(data))
             except TypeError:
                 kind = type(data).__name__
@@ -90,15 +89,15 @@ class Body:
         """Return a body that is read while it is sent.
 
         Args:
-          source: Read until it ends. An async context manager is entered before and left
-            afterwards, in the connection's task: it may hold a nursery. Its pieces are bytes, or
-            other buffers of bytes, of which the bytes are sent that they hold when they are given.
-            Empty pieces are skipped. A piece of any other type breaks the response off.
-          length: Bytes that the source will give, if known. A source that gives fewer or more
-            breaks the response off, so that the client can see it.
+          source: Read until it ends. An async context manager is entered before and exited after
+            that, in the connection's task, so it may hold a nursery. Its pieces are bytes or other
+            buffers; their content is sent as it is when they are yielded. Empty pieces are skipped.
+            A piece of any other type aborts the response.
+          length: Bytes that the source will yield, if known. A source that yields fewer or more
+            aborts the response, so that the client notices.
 
         Raises:
-          TypeError: The length is no whole number.
+          TypeError: The length is not an integer.
           ValueError: It is negative.
         """
         if length is not None:
@@ -117,7 +116,7 @@ class Body:
         """Return ``value`` as a body; None is the empty one.
 
         Raises:
-          TypeError: The value is nothing that can be sent; the message names its type.
+          TypeError: The value cannot be sent; the message names its type.
         """
         if isinstance(value, (bytes, str, bytearray, memoryview)):
             return cls(value)

@@ -1,4 +1,4 @@
-"""Dates as HTTP writes them."""
+"""Dates in HTTP's format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 __all__ = ["http_date"]
 
-# English whatever the locale, which is why strftime will not do.
+# Always English; strftime would use the locale.
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = (
     *(b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun"),

@@ -1,4 +1,4 @@
-"""Header fields: ordered, case-insensitive, several values a name (RFC 9110, 5)."""
+"""Header fields: ordered, case-insensitive, several values per name (RFC 9110, 5)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Headers"]
 
 # RFC 9110, 5.6.2: token.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# RFC 9110, 5.5: HTAB, SP, VCHAR and obs-text. What is left out could end the line (CR, LF), end
-# the string (NUL), or mean something to a terminal that shows the log (C0, DEL).
+# RFC 9110, 5.5: HTAB, SP, VCHAR and obs-text. Other characters could end the line (CR, LF), end the
+# string (NUL), or control a terminal that shows the log (C0, DEL).
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-# Lower-case name, name as given, value, and the line for the wire; None if the field was received,
-# because such a field is seldom sent.
+# Lower-case name, name as given, value, and the rendered line: None if the field was received,
+# because received fields are seldom sent.
 _Field = tuple[str, str, str, bytes | None]
 
 # A service sets the same few fields in every response. They are checked and rendered once; longer
-# values, such as cookies, are seldom seen twice and would only fill memory.
+# values, such as cookies, seldom repeat and would only fill the cache.
 _MAX_CACHED_CHARACTERS = 128
 
 
@@ -28,20 +28,20 @@ _MAX_CACHED_CHARACTERS = 128
 class Headers:
     """The fields of one message, in order.
 
-    Names compare without regard to case and keep the case they were given. Values are `str`,
-    one latin-1 character per byte on the wire, without surrounding whitespace.
+    Names compare case-insensitively and keep their case. Values are `str`, one latin-1 character
+    per byte on the wire, without surrounding whitespace.
 
-    A field that is set is validated then, so that nothing unsendable ever gets in. Fields that a
-    parser has validated come as one block (`from_block`) and are split on first use: most
-    handlers look at few request headers or none.
+    A field is validated when it is set, so that all fields can be sent. Fields that a parser has
+    validated come as one block (`from_block`) and are split on first use: most handlers look at few
+    request headers or none.
 
     Args:
       items: The first fields, as a mapping or as pairs.
 
     Raises:
-      ValueError: A name is no token, or a value holds a control character (CR, LF and NUL among
-        them) or a character beyond latin-1. The message names the field.
-      TypeError: A name or value is no `str`. The message names the field.
+      ValueError: A name is not a token, or a value has a control character (such as CR, LF or NUL)
+        or a character outside latin-1. The message names the field.
+      TypeError: A name or value is not a `str`. The message names the field.
     """
 
     __slots__ = ("_block", "_fields")
@@ -52,7 +52,7 @@ class Headers:
     def __init__(self, items: Headers | Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         self._block = None
         self._fields = []
-        if items != ():  # most begin empty, and an isinstance of an abstract class costs
+        if items != ():  # most start empty, and isinstance with an abstract class is slow
             pairs = items.items() if isinstance(items, (Headers, Mapping)) else items
             for name, value in pairs:
                 self.append(name, value)
@@ -62,14 +62,14 @@ class Headers:
         r"""Wrap header lines that are known to be valid, without splitting them.
 
         Args:
-          block: Lines of ``name ":" OWS value OWS CRLF``, without the empty line behind them.
+          block: Lines of ``name ":" OWS value OWS CRLF``, without the empty line after them.
         """
         self = cls.__new__(cls)
         self._block = block
         return self
 
     def _split(self) -> list[_Field]:
-        """Return the fields, splitting the block if nobody has yet."""
+        """Return the fields; split the block if it has not been split yet."""
         block = self._block
         if block is not None:
             fields: list[_Field] = []
@@ -95,7 +95,7 @@ class Headers:
         return [field[2] for field in self._split() if field[0] == key]
 
     def set(self, name: str, value: str) -> None:
-        """Replace every field called ``name`` by this one, which goes last.
+        """Replace every field called ``name`` with this one, which becomes the last.
 
         Raises:
           ValueError, TypeError: As for the class. Nothing has changed.
@@ -110,7 +110,7 @@ class Headers:
         fields.append(field)
 
     def append(self, name: str, value: str) -> None:
-        """Add a field behind the others, leaving those of the same name.
+        """Add a field at the end, keeping those of the same name.
 
         Raises:
           ValueError, TypeError: As for the class. Nothing has changed.
@@ -119,7 +119,7 @@ class Headers:
         self._split().append(field)
 
     def remove(self, name: str) -> None:
-        """Drop every field called ``name``; none is fine."""
+        """Remove every field called ``name``, if there is any."""
         key = name.lower()
         self._fields = [field for field in self._split() if field[0] != key]
 
@@ -129,17 +129,17 @@ class Headers:
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """The (name as given, value) pairs as they stand on the wire."""
+        """The (name as given, value) pairs as bytes, as sent on the wire."""
         return [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.items()]
 
     def render(self) -> bytes:
-        """Return the header lines for the wire, without the empty line behind them."""
+        """Return the header lines for the wire, without the empty line after them."""
         if self._block is not None:
             return self._block
         return b"".join([field[3] or _render(field[1], field[2]) for field in self._fields])
 
     def render_unless(self, names: frozenset[str]) -> bytes | None:
-        """Return the header lines, or None if a field has one of these names, in lower case."""
+        """Return the header lines, or None if a field has one of these lower-case names."""
         lines = b""
         for field in self._fields if self._block is None else self._split():
             if field[0] in names:
@@ -178,13 +178,13 @@ class Headers:
         return iter(dict.fromkeys([field[0] for field in self._split()]))
 
     def __len__(self) -> int:
-        """Return the number of fields, repeated names counted each time."""
+        """Return the number of fields; repeated names count each time."""
         if self._block is not None:
             return self._block.count(b"\r\n")
         return len(self._fields)
 
     def __eq__(self, other: object) -> bool:
-        """Hold the fields to be equal if they are in the same order, whatever the case of names."""
+        """Whether the fields are equal and in the same order; the case of names does not matter."""
         if not isinstance(other, Headers):
             return NotImplemented
         mine = [(field[0], field[2]) for field in self._split()]
@@ -200,7 +200,7 @@ def _plain(name: str, value: str) -> tuple[str, str]:
     """Return name and value as plain strings: a subclass of `str` may change after the check.
 
     Raises:
-      TypeError: One is no string. The message names the header.
+      TypeError: One is not a string. The message names the header.
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of a header must be str, not {type(name).__name__}")
@@ -223,13 +223,13 @@ def _check(name: str, value: str) -> _Field:
     """Return a field that is safe to send.
 
     Raises:
-      ValueError: The name is no token, or the value holds what no field may.
+      ValueError: The name is not a token, or the value has a character that no field may have.
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"header name {name!r} is not a token (RFC 9110, 5.6.2)")
     if _VALUE.fullmatch(value) is None:
         raise ValueError(
-            f"value of header {name!r} holds a control character or one beyond latin-1: {value!r}"
+            f"value of header {name!r} has a control character or one outside latin-1: {value!r}"
         )
     value = value.strip(" \t")
     return name.lower(), name, value, _render(name, value)

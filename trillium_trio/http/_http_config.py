@@ -15,32 +15,32 @@ __all__ = ["HttpConfig"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpConfig:
-    """What one HTTP/1 connection may take: bytes, counts and seconds.
+    """Limits and timeouts of one HTTP/1 connection.
 
     Attributes:
       max_head_bytes: The request line and all fields; beyond it 431. Default: 16 KiB. Unit: bytes.
         Prevents: heads that never end.
       max_headers: Header fields of a request; beyond it 431. Default: 100. Unit: fields.
-        Prevents: quadratic work in what looks at fields.
+        Prevents: quadratic work in code that looks at fields.
       max_body_bytes: What `RequestBody` reads by default; beyond it 413. Default: 10 MiB.
         Unit: bytes. Prevents: memory filled by one request.
       max_json_bytes: What `RequestBody.json` reads by default; beyond it 413. Default: 1 MiB.
-        Unit: bytes. Prevents: a loop that stands still, for JSON is parsed in one go.
+        Unit: bytes. Prevents: a blocked event loop, because JSON is parsed in one step.
       head_timeout: From the first byte of a head to its last, for the first head from the accept or
         the TLS handshake; beyond it 408, or closed if no byte of a head has come. Default: 10.
-        Unit: seconds. Prevents: slowloris, and connections that never say anything.
+        Unit: seconds. Prevents: slowloris, and connections that never send anything.
       idle_timeout: Without a byte between requests; closes. Default: 60. Unit: seconds.
-        Prevents: descriptors held by clients that have gone.
+        Prevents: descriptors held by clients that are gone.
       body_timeout: Without a byte of a body that the handler waits for; 408. Default: 30.
         Unit: seconds. Prevents: handlers held by stalled uploads.
       write_timeout: Without the peer taking a byte; resets the connection. Default: 30.
         Unit: seconds. Prevents: handlers and kernel memory held by readers that have stopped.
       handshake_timeout: For the TLS handshake; closes. Default: 10. Unit: seconds.
-        Prevents: connections that never speak.
-      handshake_grace: How long after the stop a TLS handshake under way may take. Default: 2.
+        Prevents: connections that never send anything.
+      handshake_grace: How long after the stop a TLS handshake in progress may take. Default: 2.
         Unit: seconds. Prevents: drains that wait for handshakes that never end.
-      linger_timeout: How long to wait, after the last response, for the peer to have read it and
-        close. Default: 2. Unit: seconds. Prevents: responses destroyed by a reset.
+      linger_timeout: How long to wait, after the last response, for the peer to read it and close.
+        Default: 2. Unit: seconds. Prevents: responses destroyed by a reset.
       min_rate: Of a body, either way, for each second spent waiting beyond one timeout's length.
         0: off. Default: 256. Unit: bytes per second. Prevents: one byte just before each timeout.
       max_connection_age: How long a connection may be used; then its response says that it closes.
@@ -157,6 +157,6 @@ class HttpConfig:
 
 def _check_server_header(value: object) -> None:
     try:
-        Headers([("server", value)])  # type: ignore[list-item]  # what is no str is refused too
+        Headers([("server", value)])  # type: ignore[list-item]  # raises if it is not a str, too
     except (TypeError, ValueError) as error:
         raise ConfigError(f"HttpConfig.server_header cannot be sent: {value!r}") from error

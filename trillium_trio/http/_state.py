@@ -1,4 +1,4 @@
-"""State that handlers leave for one another."""
+"""State that handlers share with each other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class TypeMap:
     """Holds at most one value per type.
 
-    The key is the exact type: a value is not found under its base classes. Wrap what would
-    collide, such as two strings, in types of their own.
+    The key is the exact type: a value is not found under its base classes. Wrap values that would
+    collide, such as two strings, in separate types.
     """
 
     __slots__ = ("_values",)

@@ -11,7 +11,7 @@ __all__ = ["Status", "reason_phrase"]
 class Status(IntEnum):
     """A status code of the IANA registry, named as RFC 9110, 15 names it.
 
-    An `int` in every other respect: any code from 100 to 999 may be sent, in the registry or not.
+    Otherwise an `int`: any code from 100 to 999 can be sent, in the registry or not.
     """
 
     reason: str
@@ -93,7 +93,7 @@ _REASONS = {status.value: status.reason for status in Status}
 
 
 def reason_phrase(code: int) -> str:
-    """Return the reason phrase of a status code; empty for one that is not registered.
+    """Return the reason phrase of a status code, or ``""`` if the code is not registered.
 
     An empty phrase is legal (RFC 9112, 4), and clients ignore it anyway.
     """
