@@ -4,25 +4,25 @@
 
     buffer --> read_head ------------------------------------------> RequestHead, bytes used
                  |                                                     | framing facts
-                 |-- no end yet: limits, bytes that can never be       v
+                 |-- no end yet: limits, bytes that are never          v
                  |     legal (_lines)                             LengthReader | ChunkedReader
                  |-- regular head:   one strict pattern (_lane)        | feed(data)
                  `-- any other head: our checks, then h11              v
-                       (_irregular)                               body bytes, what lies behind
+                       (_irregular)                               body bytes, bytes after the body
 
     status, Headers, framing --> render_head, render_chunk, ... --> bytes
 
 **One grammar, two lanes.** Most heads have one regular shape, which a single pattern recognises in
-about a microsecond. Every other head is looked at line by line and shown to h11, which has the
-last word on what is malformed. The lane never takes what h11 would refuse or read differently.
+about a microsecond. Every other head is checked line by line and then by h11, which decides what
+is malformed. The lane never takes a head that h11 would refuse or read differently.
 
-**Splits do not matter.** Each function is a pure function of the bytes so far, and an error is
-raised as of the first byte at which it is certain. A message gives the same outcome whole, byte by
-byte, or cut anywhere.
+**Splits do not matter.** The result depends only on the bytes so far, and an error is raised at the
+first byte at which it is certain. A message gives the same outcome whole, byte by byte, or split
+anywhere.
 
-**After an error** nothing more is read from the connection: where the next message would begin is
-no longer certain (RFC 9112, 6.3). All errors of this package are `HttpError`, answerable while
-no response head has been sent.
+**After an error** nothing more is read from the connection: the start of the next message is no
+longer certain (RFC 9112, 6.3). All errors of this package are `HttpError`, answerable until a
+response head has been sent.
 """
 
 from __future__ import annotations

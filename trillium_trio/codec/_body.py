@@ -1,4 +1,4 @@
-"""Readers of request bodies: strict, bounded, and the same however the input is cut."""
+"""Readers of request bodies: strict, bounded, and independent of how the input is split."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # RFC 9110, 5.6.4: quoted-string.
 _QUOTED = rb'"(?:[\t\x20!#-\[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
 # RFC 9112, 7.1: 16 digits are 64 bits. Extensions are checked and ignored (7.1.1). White space
-# around ";" and "=" has to be accepted. At the end of the line it is refused: the grammar has none
-# there, and parsers disagree.
+# around ";" and "=" must be accepted. At the end of the line it is refused: the grammar does not
+# allow it, and parsers disagree.
 _SIZE_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,16}+)"
     rb"(?:[ \t]*+;[ \t]*+"
@@ -30,8 +30,8 @@ _SIZE_LINE = re.compile(
     rb"\r\n"
 )
 
-# One to fifteen bytes, the line break behind them included: what a peer sends who wants to keep us
-# busy. A run of such chunks is found, and then split, without a step of Python for each.
+# Chunks of one to fifteen bytes, as a peer sends to keep us busy. The patterns find a run of them,
+# and then split it, without Python code per chunk.
 _SMALL_CHUNK = rb"(?:%b)\r\n" % b"|".join(
     rb"[%x%X]\r\n.{%d}" % (size, size, size) for size in range(1, 16)
 )
@@ -39,8 +39,8 @@ _SMALL = re.compile(_SMALL_CHUNK, re.DOTALL)
 _SMALL_RUN = re.compile(rb"(?:%b)++" % _SMALL_CHUNK, re.DOTALL)
 _MIN_CHUNK_BYTES = len(b"1\r\nx\r\n")
 
-# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, or say what the
-# content is come too late in a trailer. Acting on one, or merging it, is how requests are forged.
+# RFC 9110, 6.5.1: fields that frame, route, authenticate, modify the request, or describe the
+# content come too late in a trailer. Acting on one, or merging it, allows forged requests.
 FORBIDDEN_TRAILERS = frozenset(
     (
         *("transfer-encoding", "content-length", "trailer", "te", "host"),
@@ -52,9 +52,9 @@ FORBIDDEN_TRAILERS = frozenset(
         *("content-encoding", "content-type", "content-range", "content-location"),
     )
 )
-# Those of them that frame or route the message, or control the connection. A request with one is
-# refused: a server that merges it reads another message than we do. The others are dropped (RFC
-# 9112, 7.1.2). In a response, each of them is an error of the handler.
+# Those that frame or route the message, or control the connection. A request with one is refused:
+# a server that merges it reads a different message than we do. The others are dropped (RFC 9112,
+# 7.1.2). In a response, each forbidden field is an error of the handler.
 _REFUSED_TRAILERS = frozenset(
     (
         *("transfer-encoding", "content-length", "host"),
@@ -67,11 +67,11 @@ def _check_trailer(at: int, line: bytes) -> None:
     """Check a line of a trailer section.
 
     Args:
-      at: Where in the section it begins. At 0 is the line break of the last chunk's size.
+      at: Its index in the section. At 0 is the line break of the last chunk's size.
       line: Its bytes, without its line break.
 
     Raises:
-      BadRequest: It is no field, or one that frames or routes the message.
+      BadRequest: It is not a field, or it frames or routes the message.
     """
     if at == 0:
         return
@@ -98,14 +98,14 @@ class LengthReader:
     """Always 0: there are none."""
 
     is_paused: ClassVar[bool] = False
-    """Never: `feed` takes all that it is given."""
+    """Always False: `feed` reads all its input."""
 
     def __init__(self, length: int) -> None:
         self.remaining: int = length
 
     @property
     def is_complete(self) -> bool:
-        """The whole body has been read."""
+        """Whether the whole body has been read."""
         return self.remaining == 0
 
     @property
@@ -114,11 +114,11 @@ class LengthReader:
         return Headers()
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take what came.
+        """Read received data.
 
         Returns:
-          Bytes of the body, and the bytes behind its end. ``data`` itself while it fits, not a
-          copy.
+          Bytes of the body, and the bytes after its end. If all of ``data`` is body, it is returned
+          without a copy.
         """
         remaining = self.remaining
         if len(data) <= remaining:
@@ -137,15 +137,15 @@ class _State(Enum):
     DATA = auto()
     """Within a chunk."""
     DATA_END = auto()
-    """Behind a chunk's last byte: CR LF comes next."""
+    """After a chunk's last byte: CR LF comes next."""
     TRAILERS = auto()
-    """Behind the last chunk's size: fields or the empty line."""
+    """After the last chunk's size: fields or the empty line."""
     COMPLETE = auto()
-    """Behind the message."""
+    """After the message."""
 
 
-# Bound once: before Python 3.12, to look a member up on its class takes longer than all the rest of
-# a step.
+# Bound once: before Python 3.12, looking up a member on its class takes longer than the rest of a
+# step.
 _SIZE, _DATA, _DATA_END, _TRAILERS, _COMPLETE = _State
 
 
@@ -159,20 +159,20 @@ class ChunkedReader:
           `--size = 0--> TRAILERS --empty line--> COMPLETE
 
     Args:
-      max_line_bytes: How long a size line may be with its extensions and line break.
-      max_extension_bytes: How long all extensions may be together.
-      max_trailer_bytes: How long all trailer fields may be together.
-      max_trailers: How many trailer fields there may be.
+      max_line_bytes: The maximum length of a size line, with its extensions and line break.
+      max_extension_bytes: The maximum length of all extensions together.
+      max_trailer_bytes: The maximum length of all trailer fields together.
+      max_trailers: The maximum number of trailer fields.
       max_step_chunks: How many chunks one `feed` reads. Default: 256, which take about 0.1 ms.
-        Prevents: long steps, in which nobody else is served.
+        Prevents: long steps, during which no other connection is served.
 
     Attributes:
       before_fault: What `feed` had read of the body when it raised. It counts: one of these bytes
-        may have passed a limit, which then is the earlier error.
+        may have exceeded a limit, which is then the earlier error.
       remaining: Bytes to come of the chunk that is being read.
       step_chunks: How many chunks the last `feed` began to read.
       is_paused: The last `feed` stopped after `max_step_chunks` chunks and kept the rest. The next
-        one, also of no bytes, goes on with it.
+        one continues with it, even if it gets no data.
     """
 
     __slots__ = (
@@ -208,13 +208,13 @@ class ChunkedReader:
         self._max_trailers = max_trailers
         self._max_step_chunks = max_step_chunks
         self._state = _SIZE
-        # The start of a line or of the trailers whose end has not come, never longer than a limit;
-        # or, when paused, what is still to be read, from `_held_at` on: cutting off what has been
-        # read would copy the rest in each step.
+        # An incomplete line or trailer section, never longer than a limit; or, when paused, the
+        # data still to be read, from `_held_at` on: dropping what has been read would copy the rest
+        # in each step.
         self._held = b""
         self._held_at = 0
         self._extension_bytes = 0
-        # How many bytes of the trailers have been checked, while their end has not come.
+        # How many bytes of an incomplete trailer section have been checked.
         self._seen = 0
         self._trailers: Headers | None = None
         self.before_fault: bytes = b""
@@ -224,7 +224,7 @@ class ChunkedReader:
 
     @property
     def is_complete(self) -> bool:
-        """The whole body and its trailers have been read."""
+        """Whether the whole body and its trailers have been read."""
         return self._state is _COMPLETE
 
     @property
@@ -233,14 +233,14 @@ class ChunkedReader:
         return self._trailers or Headers()
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take what came, and read of it until there is no more or `is_paused`.
+        """Read received data, until its end or `is_paused`.
 
         Returns:
-          Bytes of the body, and the bytes behind its end, which are none before it is complete.
+          Bytes of the body, and the bytes after its end; these are empty until it is complete.
 
         Raises:
           BadRequest: The framing is broken. Answerable; nothing more can be read.
-          HeaderFieldsTooLarge: The trailers pass their limit. The same.
+          HeaderFieldsTooLarge: The trailers exceed their limit. The same.
         """
         at = 0
         if self._held:
@@ -248,7 +248,7 @@ class ChunkedReader:
                 self._held = self._held[self._held_at :]
             else:
                 at = self._held_at
-            # Of two objects, one of which is empty, this is the other, and no copy.
+            # If one of the two is empty, this is the other, without a copy.
             data = self._held + data
             self._held, self._held_at = b"", 0
         self.is_paused = False
@@ -267,7 +267,7 @@ class ChunkedReader:
         return b"".join(pieces), b""
 
     def _read(self, data: bytes, at: int, pieces: list[bytes]) -> int:
-        """Read data from an index on; return the index of what is to be held or stands behind."""
+        """Read data from an index on; return the index of the first byte that was not read."""
         self.step_chunks = 0
         while at < len(data) and self._state is not _COMPLETE:
             if self._state is _SIZE:
@@ -286,13 +286,13 @@ class ChunkedReader:
             at = end
         return at
 
-    # Each of these reads one element at an index and returns where it ends, or None if that has
-    # not come yet.
+    # Each of these reads one element at an index and returns the index of its end, or None if the
+    # element is incomplete.
 
     def _read_chunks(self, data: bytes, at: int, pieces: list[bytes]) -> int | None:
-        """Read a run of small chunks, or another chunk if it is all there, or else its size."""
+        """Read a run of small chunks, or one other chunk if it is complete, or else its size."""
         left = self._max_step_chunks - self.step_chunks
-        # So many bytes hold at most so many chunks.
+        # This many bytes hold at most `left` chunks.
         run = _SMALL_RUN.match(data, at, at + left * _MIN_CHUNK_BYTES)
         if run is not None:
             chunks = _SMALL.findall(data, at, run.end())
@@ -329,15 +329,15 @@ class ChunkedReader:
             return None
         self._extension_bytes += line.end() - line.end(1) - 2
         if self._extension_bytes > self._max_extension_bytes:
-            # Each byte of the body may carry a line of them: the body's limit does not bound those.
+            # Each byte of the body may have a line of them: the body's limit does not limit them.
             raise BadRequest(f"more than {self._max_extension_bytes} bytes of chunk extensions")
         self.remaining = int(line[1], 16)
         if self.remaining:
             self._state = _DATA
             return line.end()
         self._state = _TRAILERS
-        # The trailers begin with this line's break: they end at an empty line, which then can be
-        # looked for in the same way whether there are any or not.
+        # The trailer section begins with this line's break, so that the search for the empty line
+        # that ends it is the same with and without trailers.
         return line.end() - 2
 
     def _read_data_end(self, data: bytes, at: int) -> int | None:
@@ -352,7 +352,7 @@ class ChunkedReader:
     def _read_trailers(self, data: bytes, at: int) -> int | None:
         end = data.find(b"\r\n\r\n", at)
         section = data[at:] if end < 0 else data[at : end + 4]
-        # The empty line that ends them, when there are none, is not counted.
+        # Without trailers, the empty line is not counted.
         if not b"\r\n\r\n".startswith(section):
             fault = earliest_fault(
                 section,

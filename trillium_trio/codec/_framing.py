@@ -32,7 +32,7 @@ class BodyFraming(Enum):
     CHUNKED = "chunked"
     """Chunks follow, the last one of size zero."""
     CLOSE = "close"
-    """The body ends where the connection does."""
+    """The body ends when the connection closes."""
 
 
 def response_framing(*, method: str, status: int, version: str, length: int | None) -> BodyFraming:
@@ -52,9 +52,9 @@ def response_framing(*, method: str, status: int, version: str, length: int | No
 
 
 def shows_length(method: str, status: int) -> bool:
-    """Tell whether a response may carry Content-Length (RFC 9110, 8.6).
+    """Return whether a response may have a Content-Length (RFC 9110, 8.6).
 
-    In answer to HEAD, and in a 304, it is the length that a GET's 200 would have.
+    In answer to HEAD, and in a 304, it is the length that a 200 to GET would have.
     """
     return status >= 200 and status != 204 and not _opens_tunnel(method, status)
 

@@ -1,4 +1,4 @@
-"""One request head out of a buffer: its end, its limits, and which lane reads it."""
+"""Reading a request head from a buffer: its end, its limits, and the choice of the lane."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class HeadLimits:
     Attributes:
       max_head_bytes: From the first byte of the request line to the empty line, included. More is
         a 431. Default: 16,384. Unit: bytes. Prevents: memory held by heads that never end.
-      max_headers: More is a 431. Default: 100. Unit: fields. Prevents: slow look-ups by many
+      max_headers: More is a 431. Default: 100. Unit: fields. Prevents: slow look-ups among many
         tiny fields.
-      max_target_bytes: More is a 414. Default: 8,192. Unit: bytes. Prevents: targets that logs
-        and routers choke on.
-      takes_connect: Whether CONNECT is read; else it is a 501. Default: True.
+      max_target_bytes: More is a 414. Default: 8,192. Unit: bytes. Prevents: targets that are too
+        long for logs and routers.
+      takes_connect: Whether CONNECT is accepted; otherwise it is a 501. Default: True.
     """
 
     max_head_bytes: int = 16_384
@@ -38,7 +38,7 @@ class HeadLimits:
 
 
 def is_head_started(buffer: bytes | bytearray) -> bool:
-    """Tell whether a head has begun: the one empty line that is skipped is no part of it."""
+    """Return whether a head has begun. The one empty line that is skipped does not count."""
     return not b"\r\n".startswith(buffer)
 
 
@@ -47,26 +47,26 @@ def read_head(
 ) -> tuple[RequestHead, int] | None:
     """Read the request head at the start of a buffer.
 
-    Nothing is remembered between calls and the buffer is not changed: on None, call again with
-    the same bytes and more. One empty line before the request line is skipped (RFC 9112, 2.2).
+    There is no state between calls, and the buffer is not changed: after None, call again with the
+    same bytes and more. One empty line before the request line is skipped (RFC 9112, 2.2).
 
     Args:
-      buffer: What has been received.
+      buffer: The received bytes.
       limits: How large the head may be.
-      seen: How many bytes the buffer had when an earlier call returned None. They are not checked
-        again. The result is the same without it; a head that arrives in many pieces takes longer.
+      seen: How many bytes the buffer had when an earlier call returned None; they are not checked
+        again. It only saves time for a head that arrives in many pieces.
 
     Returns:
-      The head and how many bytes it took, the skipped line and the final empty line included; or
-      None if its end has not come yet.
+      The head and its length in bytes, including the skipped line and the final empty line; or
+      None if it is incomplete.
 
     Raises:
       BadRequest: Malformed, or legal but read differently by different servers.
-      UriTooLong, HeaderFieldsTooLarge: A limit was passed.
-      NotImplementedByServer: A transfer coding other than chunked, or CONNECT if not wanted.
+      UriTooLong, HeaderFieldsTooLarge: A limit was exceeded.
+      NotImplementedByServer: A transfer coding other than chunked, or CONNECT if not accepted.
       VersionNotSupported: A version other than 1.0 and 1.1.
       ExpectationFailed: An expectation other than 100-continue.
-      All of them answerable; nothing behind the error can be read.
+      All are answerable; nothing after the error can be read.
     """
     start = 2 if buffer.startswith(b"\r\n") else 0
     end = buffer.find(b"\r\n\r\n", max(start, seen - 3))
@@ -85,7 +85,7 @@ def read_head(
 
 
 def _refuse_early(block: bytes, limits: HeadLimits, seen: int) -> None:
-    """Raise the error that the earliest byte of a head makes certain, if one does."""
+    """Raise the error that is certain at the earliest byte of a head, if there is one."""
     if block.startswith(b"\x16"):
         # The type of the record that holds a ClientHello (RFC 8446, 5.1).
         raise BadRequest("first byte 0x16: a TLS handshake on a plaintext port")
@@ -94,7 +94,7 @@ def _refuse_early(block: bytes, limits: HeadLimits, seen: int) -> None:
         block,
         seen=seen,
         max_bytes=limits.max_head_bytes,
-        # The request line is a line as well.
+        # The request line counts as a line, too.
         max_lines=limits.max_headers + 1,
         check_line=check_line,
     ):

@@ -1,8 +1,8 @@
-"""Every head that is not regular: our checks, each with its section, and h11's last word.
+"""Reading heads that are not regular: our checks, each with its RFC section, and h11.
 
-Each line is checked when it is complete, by `check_line`. What is left for the end of the head is
-done in this order, which decides which of several faults is named: framing, then h11, then what is
-legal for h11 and misread by somebody.
+`check_line` checks each line when it is complete. At the end of the head follow, in this order,
+which decides which of several faults is reported: framing, h11, and forms that are legal for h11
+but misread by some servers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["check_line", "read_irregular"]
 
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE = re.compile(rf"({_NAME}) ([!-~]+) HTTP/([0-9]\.[0-9])".encode())
-# It fits 63 bits, and nobody can take it for octal.
+# It fits in 63 bits, and cannot be read as octal.
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,17}")
 _CODINGS = re.compile(rf"{_NAME}(?:[ \t]*,[ \t]*{_NAME})*")
 
@@ -39,7 +39,7 @@ def read_irregular(block: bytes) -> RequestHead:
     """Read a complete head that is within the limits and free of illegal bytes and malformed lines.
 
     Raises:
-      HttpError: As `read_head` says.
+      HttpError: As for `read_head`.
     """
     request_line, *_ = block.split(b"\r\n", 1)
     method, target, version = _read_request_line(request_line)
@@ -47,7 +47,7 @@ def read_irregular(block: bytes) -> RequestHead:
     is_chunked = _read_transfer_encoding(headers.get_all("transfer-encoding"), version)
     content_length = _read_content_length(headers.get_all("content-length"))
     if is_chunked and content_length is not None:
-        # RFC 9112, 6.1: may be an attempt to smuggle, ought to be handled as an error.
+        # RFC 9112, 6.1: may be an attempt at request smuggling, ought to be handled as an error.
         raise BadRequest("both Transfer-Encoding and Content-Length (RFC 9112, 6.3)")
     _ask_h11(block)
 
@@ -55,7 +55,7 @@ def read_irregular(block: bytes) -> RequestHead:
     check_host(headers.get("host") or "")
     is_tunnel = method == "CONNECT"
     if is_tunnel and (is_chunked or content_length):
-        # Content or the first bytes of the tunnel? Nobody can tell.
+        # Ambiguous: content, or the first bytes of the tunnel.
         raise BadRequest("CONNECT has no content (RFC 9110, 9.3.6)")
     is_current = version == "1.1"
     options = connection_options(headers.get_all("connection"))
@@ -67,9 +67,9 @@ def read_irregular(block: bytes) -> RequestHead:
         headers,
         content_length=content_length,
         is_chunked=is_chunked,
-        # RFC 9112, 9.3: close wins over keep-alive.
+        # RFC 9112, 9.3: close takes precedence over keep-alive.
         keep_alive="close" not in options and (is_current or "keep-alive" in options),
-        # RFC 9110, 10.1.1: ignored on 1.0, and needless without content.
+        # RFC 9110, 10.1.1: ignored on 1.0, and unnecessary without content.
         expects_continue=expects_continue and is_current and (is_chunked or bool(content_length)),
         # RFC 9110, 7.8: ignored on 1.0.
         wants_upgrade=is_tunnel
@@ -81,7 +81,7 @@ def check_line(at: int, line: bytes) -> None:
     """Check a line of a head, given without its line break.
 
     Args:
-      at: Where in the head it begins: the request line does at 0.
+      at: Its index in the head; 0 for the request line.
       line: Its bytes.
 
     Raises:
@@ -109,7 +109,7 @@ def _read_request_line(line: bytes) -> tuple[str, str, Literal["1.0", "1.1"]]:
 
 
 def _read_transfer_encoding(values: Sequence[str], version: str) -> bool:
-    """Tell whether the body is chunked (RFC 9112, 6.1 and 7)."""
+    """Return whether the body is chunked (RFC 9112, 6.1 and 7)."""
     if not values:
         return False
     if version == "1.0":
@@ -128,8 +128,8 @@ def _read_transfer_encoding(values: Sequence[str], version: str) -> bool:
 def _read_content_length(values: Sequence[str]) -> int | None:
     """Return the one plain length, or None (RFC 9112, 6.3).
 
-    A list of equal lengths might be read as one of them. It is refused: whoever sends one has
-    joined two messages' ideas of where the body ends.
+    A list of equal lengths could be read as one of them. It is refused: its sender has merged two
+    opinions of where the body ends.
     """
     if not values:
         return None
@@ -139,8 +139,8 @@ def _read_content_length(values: Sequence[str]) -> int | None:
 
 
 def _ask_h11(block: bytes) -> None:
-    """Let h11 read the same head."""
-    # Its own limit is for heads that have not ended; ours have been applied.
+    """Have h11 parse the same head."""
+    # Its own limit is for incomplete heads; ours have already been applied.
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(block))
     connection.receive_data(block)
     try:
@@ -150,7 +150,7 @@ def _ask_h11(block: bytes) -> None:
 
 
 def _read_expect(values: Sequence[str]) -> bool:
-    """Tell whether the client waits for 100 Continue (RFC 9110, 10.1.1)."""
+    """Return whether the client waits for 100 Continue (RFC 9110, 10.1.1)."""
     expectations = connection_options(values)
     if expectations - {"100-continue"}:
         raise ExpectationFailed("an expectation other than 100-continue")

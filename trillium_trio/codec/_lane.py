@@ -2,10 +2,10 @@ r"""The regular lane: one strict pattern over a complete head, and the facts tha
 
 It takes origin-form targets, fields of visible ASCII, exactly one Host, at most one plain
 Content-Length, at most one Connection of ``keep-alive`` or ``close``, and neither Transfer-Encoding
-nor Expect. That is most of what clients send. Whatever it does not take is not wrong for that: it
-goes the other way (`_irregular`), where the same facts are found with more care.
+nor Expect. Most requests are like that. Other heads are not necessarily wrong: `_irregular` reads
+them, more slowly, and finds the same facts.
 
-The field lines stay one piece of bytes; most handlers never look into them.
+The field lines stay one bytes object; most handlers never look at them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ..http import RequestHead
 
 __all__ = ["read_regular"]
 
-# Possessive throughout: no two ways to match, hence no backtracking. A group that has matched
-# closes its own alternative, `(?(5)(?!))`, so that a field seen twice matches nowhere.
-# Five names are kept out of the first alternative by their first letters and their rests, which is
-# a fifth faster than by the names; that it keeps "Cost" out as well only sends it the other way.
+# Possessive throughout: only one way to match, so no backtracking. A group that has matched
+# disables its own alternative, `(?(5)(?!))`, so that a repeated field matches nowhere.
+# The first alternative excludes five names by their first letters and their rests, which is a fifth
+# faster than by whole names; it also excludes "Cost", which only sends that to the other lane.
 _HEAD = re.compile(
     rb"""
     (?!CONNECT[ ])                                          # its target has another form
@@ -60,9 +60,9 @@ def read_regular(
     """Read a complete head if it is a regular one within the limits.
 
     Args:
-      buffer: What has been received.
-      start: Where in it the request line begins.
-      end: Where the empty line ends.
+      buffer: The received bytes.
+      start: The index of the request line.
+      end: The index of the end of the empty line.
       max_target_bytes: Leave longer targets to the other lane.
       max_headers: Leave more fields to the other lane.
     """

@@ -1,4 +1,4 @@
-"""What heads and trailer sections have in common: lines of fields, limits, bytes never legal."""
+"""Checks common to heads and trailer sections: field lines, limits, illegal bytes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["check_field", "earliest_fault"]
 
 # RFC 9110, 5.5 and RFC 9112, 2.2: no control character but HTAB, and CR LF only as a pair. A CR at
-# the very end may still become one, so that it is judged with the byte behind it.
+# the end may still become one, so it is checked together with the next byte.
 _ILLEGAL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
 _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
 
 # RFC 9112, 5: field-line = field-name ":" OWS field-value OWS. No white space before the colon
-# (5.1), none before the name: that would be obs-fold (5.2).
+# (5.1), and none before the name, which would be obs-fold (5.2).
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+")
 
 
@@ -30,28 +30,28 @@ def earliest_fault(
     max_lines: int,
     check_line: Callable[[int, bytes], object],
 ) -> tuple[int, HttpError] | None:
-    """Find the first byte of a block of lines at which it is certain to be refused.
+    """Find the first byte of a block of lines at which an error is certain.
 
     Args:
-      block: The lines so far; with the empty line that ends them, if that has come.
-      seen: How much of the block an earlier call found no fault in. Only the rest is searched, so
-        that a block that arrives byte by byte is not searched from its start with each byte.
-      max_bytes: How long the block may be, its last empty line included.
-      max_lines: How many lines it may have, the empty one not counted.
+      block: The lines so far, including the empty line that ends them, if received.
+      seen: How many bytes of the block an earlier call has found correct. Only the rest is
+        searched, so that a block that arrives byte by byte is not searched again for each byte.
+      max_bytes: The maximum length of the block, including its last empty line.
+      max_lines: The maximum number of lines, not counting the empty one.
       check_line: Called with the index and the bytes of each complete line, without its line break
         and without the empty line that ends the block. Raises an HttpError if the line is
         malformed.
 
     Returns:
-      The index of that byte and the error that it means, or None. The index does not depend on how
-      much of the block has come.
+      The index of that byte and its error, or None. The index does not depend on how much of the
+      block has been received.
     """
     faults: list[tuple[int, HttpError]] = []
-    # The last byte that was seen may be a CR, which is judged with the byte behind it.
+    # The last seen byte may be a CR, which is checked together with the next byte.
     start = max(seen - 1, 0)
     fresh = block[start:]
     breaks = fresh.count(b"\r\n")
-    # The pattern takes 20 ns a byte, the translation less than one.
+    # The pattern takes 20 ns per byte, the translation less than one.
     is_clean = len(fresh.translate(None, _CONTROLS)) == len(fresh) - 2 * breaks
     if not is_clean and (illegal := _ILLEGAL.search(block, start)):
         byte = block[illegal.start()]
@@ -67,7 +67,7 @@ def earliest_fault(
             faults.append((index + 1, HeaderFieldsTooLarge("too many fields")))
         if fault := _malformed_line(block, seen, check_line):
             faults.append(fault)
-    # Of two faults at one byte, the first in the list: the order above is the same for every cut.
+    # Of two faults at the same byte, the first in the list: its order is the same for every split.
     return min(faults, key=lambda fault: fault[0], default=None)
 
 
@@ -92,7 +92,7 @@ def check_field(line: bytes) -> None:
     """Check a field line, given without its line break.
 
     Raises:
-      BadRequest: It is no field; the message says why.
+      BadRequest: It is not a field; the message says why.
     """
     if _FIELD.fullmatch(line) is None:
         raise BadRequest(_reason(line))
@@ -106,4 +106,4 @@ def _reason(line: bytes) -> str:
         return "a field has no colon (RFC 9112, 5)"
     if name.endswith((b" ", b"\t")):
         return "white space before the colon of a field (RFC 9112, 5.1)"
-    return f"{name[:64]!r} is no field name (RFC 9110, 5.1)"
+    return f"{name[:64]!r} is not a field name (RFC 9110, 5.1)"

@@ -33,15 +33,14 @@ CHUNK_END = b"\r\n"
 
 def _render_status_line(status: int) -> bytes:
     if not 100 <= status <= 999:
-        raise ValueError(f"{status} is no status code (RFC 9110, 15)")
-    # Always 1.1: the version says what the server can do, not what the client asked with
-    # (RFC 9110, 6.2).
+        raise ValueError(f"{status} is not a status code (RFC 9110, 15)")
+    # Always 1.1: the version is that of the server, not that of the request (RFC 9110, 6.2).
     return f"HTTP/1.1 {status:d} {reason_phrase(status)}\r\n".encode("ascii")
 
 
 _STATUS_LINES = {status.value: _render_status_line(status) for status in Status}
 
-# What a handler may set, but not simply have passed on.
+# Fields that a handler may set, but that are not sent as they are.
 _FRAMING = ("content-length", "transfer-encoding", "connection")
 _SPECIAL = frozenset({*_FRAMING, "date", "server"})
 _LENGTH = re.compile(r"[0-9]{1,20}")
@@ -62,20 +61,19 @@ def render_head(
     """Render a response head.
 
     Date and Server come first unless the handler set its own, then the handler's fields, then
-    framing and Connection. Framing is decided here: a Content-Length or Transfer-Encoding of the
-    handler's is dropped, but for the Content-Length that tells what another response would have
-    (HEAD, 304).
+    framing and Connection. Framing is decided here: the handler's Content-Length and
+    Transfer-Encoding are dropped, except a Content-Length for a body that is not sent (HEAD, 304).
 
     Args:
       status: 100 to 999.
-      headers: The handler's fields, or None. They are left as they are.
+      headers: The handler's fields, or None. They are not changed.
       date_line: A complete field line, or empty for none.
       server_line: The same.
       framing: As decided by `response_framing`.
-      length: With `BodyFraming.LENGTH`, the bytes of body that follow. To HEAD, what to show unless
-        the handler says it. Ignored elsewhere.
+      length: With `BodyFraming.LENGTH`, the bytes of body that follow. For HEAD, the Content-Length
+        unless the handler sets one. Otherwise ignored.
       close: The connection closes after this response.
-      version: Of the request: to 1.0, a connection that stays open has to be announced.
+      version: Of the request: 1.0 needs ``keep-alive`` for a connection that stays open.
       method: Of the request.
 
     Raises:
@@ -94,7 +92,7 @@ def render_head(
             if "server" in headers:
                 server_line = b""
             if framing is BodyFraming.NONE and shows_length(method, status):
-                length = _told_length(headers, length)
+                length = _declared_length(headers, length)
             option = _merge_options(headers, option)
             headers = headers.copy()
             for name in _FRAMING:
@@ -111,13 +109,12 @@ def render_head(
 def render_whole(
     status: int, fields: bytes, body: bytes, *, date_line: bytes, server_line: bytes
 ) -> bytes:
-    """Render a whole response: `render_head` and a body, where there is nothing to decide.
+    """Render a whole response: the head and a body of known length, without special fields.
 
     Args:
       status: 200 to 999, of a response that has a body.
-      fields: The handler's field lines, none of which concerns framing, persistence, date or
-        server.
-      body: All of it.
+      fields: The handler's field lines, none of which affects framing, persistence, date or server.
+      body: The whole body.
       date_line: A complete field line, or empty for none.
       server_line: The same.
     """
@@ -137,14 +134,14 @@ def _framing_line(framing: BodyFraming, length: int | None) -> bytes:
     return b"content-length: %d\r\n" % length
 
 
-def _told_length(headers: Headers, length: int | None) -> int | None:
-    """Return the length that the handler tells of a body it does not send, or else ours."""
-    told = headers.get("content-length")
-    return length if told is None or _LENGTH.fullmatch(told) is None else int(told)
+def _declared_length(headers: Headers, length: int | None) -> int | None:
+    """Return the length that the handler declares for a body that is not sent, or else ours."""
+    value = headers.get("content-length")
+    return length if value is None or _LENGTH.fullmatch(value) is None else int(value)
 
 
 def _merge_options(headers: Headers, option: str) -> str:
-    """Join the handler's Connection options, such as ``upgrade``, and ours. ``close`` wins."""
+    """Merge the handler's Connection options, such as ``upgrade``, with ours. ``close`` wins."""
     options = connection_options(headers.get_all("connection"))
     if option:
         options.add(option)
@@ -159,19 +156,19 @@ def render_continue() -> bytes:
 
 
 def chunk_prefix(size: int) -> bytes:
-    """Return what precedes ``size`` bytes of chunk data; `CHUNK_END` follows them.
+    """Return the bytes that precede ``size`` bytes of chunk data; `CHUNK_END` follows the data.
 
-    With these, large data is sent as it is instead of being copied into a chunk. The size is
-    more than zero: an empty chunk would end the body.
+    So large data is sent without copying it into a chunk. The size must be more than zero: an empty
+    chunk would end the body.
     """
     return b"%x\r\n" % size
 
 
 def render_chunk(data: bytes | memoryview) -> bytes:
-    """Return ``data`` as one chunk. No data gives no chunk: an empty one would end the body.
+    """Return ``data`` as one chunk, or ``b""`` for no data: an empty chunk would end the body.
 
     Args:
-      data: Of a view, each item is one byte.
+      data: The items of a view are bytes.
     """
     return b"".join((b"%x\r\n" % len(data), data, CHUNK_END)) if data else b""
 
@@ -200,8 +197,7 @@ def render_error(
 ) -> bytes:
     """Return a complete response for a request that no handler answers.
 
-    Its body is the reason phrase, and no more: what went wrong is for the log. The connection
-    closes after it.
+    Its body is only the reason phrase: details go to the log. The connection closes after it.
 
     Args:
       status: 400 to 599.

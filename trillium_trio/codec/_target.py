@@ -1,4 +1,4 @@
-"""The request target: which of the four forms goes with which method (RFC 9112, 3.2)."""
+"""The request target: which of its four forms each method allows (RFC 9112, 3.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..exceptions import BadRequest
 
 __all__ = ["check_host", "check_target"]
 
-# RFC 3986, 3.2.2, but for "," in a name: legal there, yet what an intermediary makes of two Hosts.
+# RFC 3986, 3.2.2, except "," in a name: legal, but an intermediary may have joined two Hosts.
 _HOST = (
     r"(?:\[(?:[0-9A-Fa-f:.]+|v[0-9A-Fa-f]+\.[\w.~!$&'()*+;=:-]+)\]"
     r"|(?:[\w.~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)"
@@ -20,9 +20,9 @@ _TUNNEL = re.compile(rf"{_HOST}:[0-9]{{1,5}}", re.ASCII)
 _MAX_PORT = 65_535
 # RFC 9110, 4.2: the two schemes served here, without userinfo (4.2.4).
 _ABSOLUTE = re.compile(rf"https?://({_HOST}(?::[0-9]{{0,5}})?)((?:[/?].*)?)", re.ASCII | re.I)
-# Visible ASCII without "#": a fragment never leaves the client (RFC 9112, 3.2.1). Browsers do send
-# other characters that RFC 3986 excludes, such as "|" and "{"; they mislead nobody. A "\" in the
-# path does: some read it as "/". In a query, browsers send it, and it is data.
+# Visible ASCII without "#": a client never sends the fragment (RFC 9112, 3.2.1). Browsers do send
+# other characters that RFC 3986 excludes, such as "|" and "{", which are unambiguous. A "\" in the
+# path is not: some read it as "/". In a query, browsers send it, and it is data.
 _ORIGIN = re.compile(r"(?:/[!\x22$->@-\[\]-~]*+)?(?:\?[!\x22$-~]*+)?")
 
 
@@ -30,7 +30,7 @@ def check_target(method: str, target: str) -> None:
     """Check that a target has a form that its method allows.
 
     Raises:
-      BadRequest: It has not.
+      BadRequest: It does not.
     """
     if method == "CONNECT":
         if _TUNNEL.fullmatch(target) is None:
@@ -55,21 +55,21 @@ def check_host(value: str) -> None:
     """Check the value of a Host field. An empty one is legal (RFC 9110, 7.2).
 
     Raises:
-      BadRequest: It is no authority (RFC 9112, 3.2).
+      BadRequest: It is not an authority (RFC 9112, 3.2).
     """
     if value and _AUTHORITY.fullmatch(value) is None:
-        raise BadRequest("Host is no host and port (RFC 9110, 7.2)")
+        raise BadRequest("Host is not a host and port (RFC 9110, 7.2)")
     _check_authority(value)
 
 
 def _check_authority(authority: str) -> None:
-    """Check what the patterns leave open: the range of a port, and whether [:::] is an address."""
+    """Check what the patterns do not: the range of a port, and whether [:::] is an address."""
     _, colon, port = authority.rpartition(":")
     if colon and port.isdecimal() and int(port) > _MAX_PORT:
-        raise BadRequest(f"there is no port {port}")
+        raise BadRequest(f"port {port} is out of range")
     if authority[:1] == "[" and authority[1] != "v":
         literal, _, _ = authority[1:].partition("]")
         try:
             ipaddress.IPv6Address(literal)
         except ValueError as error:
-            raise BadRequest("an IPv6 address that is none (RFC 3986, 3.2.2)") from error
+            raise BadRequest("an invalid IPv6 address (RFC 3986, 3.2.2)") from error

@@ -101,7 +101,7 @@ def test_status_lines(status: int, line: str) -> None:
 
 @pytest.mark.parametrize("status", [99, 1000, 0, -200])
 def test_a_status_that_is_none(status: int) -> None:
-    with pytest.raises(ValueError, match="no status code"):
+    with pytest.raises(ValueError, match="not a status code"):
         render(status=status)
 
 
