@@ -1,4 +1,4 @@
-"""What applications need to test their handlers: no mocks, no sockets, no waiting.
+"""Tools for applications to test their handlers: no mocks, no sockets, no waiting.
 
 .. code-block:: text
 
@@ -6,7 +6,7 @@
     |- get, post, ...   ------>  TestResponse, with assertions
     |- session()        ------>  Session: several requests on one connection
     |- events()         ------>  EventReader: server-sent events as a browser gets them
-    `- connect()        ------>  RawPeer: bytes as they are
+    `- connect()        ------>  RawPeer: raw bytes
                  |
                  |  client's end       wrap_server     server's end
                  `- MemoryStream ===== MemoryStream <- StallingStream, DribblingStream, ...
@@ -14,10 +14,10 @@
                     MemoryListener ---------'--->  the server's real connections
 
     assert_ends_after_stop       a handler ends soon after the stop
-    assert_restart_loses_nothing requests go on while servers follow one another
+    assert_restart_loses_nothing no request is lost while servers replace each other
 
-Only the sockets are missing. What happens in memory takes no time, so that under trio's
-``MockClock`` a test of a minute's timeout is over at once, and always goes the same way.
+Everything but the sockets is real. Work in memory takes no time, so with trio's ``MockClock`` a
+test of a minute's timeout is over at once, and is deterministic.
 """
 
 from __future__ import annotations

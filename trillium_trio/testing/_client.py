@@ -22,26 +22,26 @@ __all__ = ["Client", "Session"]
 
 
 class Client(ABC):
-    """What asks a server: one coroutine function per method, all in terms of `request`."""
+    """A client of a server: one coroutine function per method, all based on `request`."""
 
     @abstractmethod
     async def request(self, method: str, path: str, **options: Unpack[Options]) -> TestResponse:
         """Send a request and receive its response.
 
         Args:
-          method: The method, as it is to be sent.
+          method: The method, sent as it is.
           path: The target, with its querystring.
           options: ``headers`` (a mapping, pairs or `Headers`); ``body`` (bytes, text, or an async
             iterable that is sent in chunks, and closed) or ``json`` (a value).
 
         Raises:
           ConnectionRefusedError: The server does not listen.
-          ConnectionResetError: The connection ended before a whole response had come.
-          h11.LocalProtocolError: It is no valid request. For such there is `RawPeer`.
-          h11.RemoteProtocolError: What came is no HTTP.
+          ConnectionResetError: The connection ended before a complete response.
+          h11.LocalProtocolError: The request is invalid. Use `RawPeer` to send it.
+          h11.RemoteProtocolError: The response is not valid HTTP.
 
         Cancellation:
-          The connection is closed; the handler runs on, as for any client that leaves.
+          The connection is closed; the handler continues, as for any client that disconnects.
         """
 
     async def get(self, path: str, **options: Unpack[Options]) -> TestResponse:
@@ -98,7 +98,7 @@ class Client(ABC):
 class Session(Client):
     """A client of one connection, kept alive from request to request.
 
-    A context manager that closes the connection on leaving.
+    A context manager that closes the connection on exit.
 
     Args:
       stream: The client's end of a connection; closed by the session.
@@ -112,11 +112,11 @@ class Session(Client):
         """Send a request on this connection and receive its response; see `Client.request`.
 
         Raises:
-          trio.ClosedResourceError: The connection is closed: the last response was closing, or an
+          trio.ClosedResourceError: The connection is closed: the last response closed it, or an
             earlier request has failed.
 
         Cancellation:
-          The connection is closed; the handler runs on, as for any client that leaves.
+          The connection is closed; the handler continues, as for any client that disconnects.
         """
         try:
             response = await self._exchanger.exchange(build_request(method, path, **options))

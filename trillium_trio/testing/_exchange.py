@@ -1,4 +1,4 @@
-"""One request and its response over a stream, from the client's side; h11 reads what comes."""
+"""One request and its response over a stream, from the client's side; h11 parses the response."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchanger", "dummy_connection", "headers_of"]
 
-# As much of a broken response as its error shows.
+# How much of a broken response its error shows.
 _BYTES_SHOWN = 500
 
 
 @final
 class Exchanger:
-    """Sends requests and reads responses on one connection; keeps what was read too far.
+    """Sends requests and reads responses on one connection; keeps bytes read beyond a response.
 
     Args:
-      stream: The client's end; closed by whoever made it.
+      stream: The client's end; closed by the caller.
     """
 
     def __init__(self, stream: MemoryStream) -> None:
@@ -40,8 +40,8 @@ class Exchanger:
         """Send a request and receive its response.
 
         Raises:
-          ConnectionResetError: The connection ended before a whole response had come.
-          h11.RemoteProtocolError: What came is no HTTP.
+          ConnectionResetError: The connection ended before a complete response.
+          h11.RemoteProtocolError: The response is not valid HTTP.
 
         Cancellation:
           Leaves a connection that can only be closed.
@@ -53,10 +53,10 @@ class Exchanger:
         return await self.receive(http, request.method, request.path)
 
     async def send(self, request: Request) -> h11.Connection:
-        """Send a request in one piece; return what `receive` needs.
+        """Send a request in one piece; return the h11 connection for `receive`.
 
         Raises:
-          trio.BrokenResourceError: The server has closed; it was not sent.
+          trio.BrokenResourceError: The server has closed; the request was not sent.
 
         Cancellation:
           Nothing was sent.
@@ -67,7 +67,7 @@ class Exchanger:
         return http
 
     async def receive(self, http: h11.Connection, method: str, path: str) -> TestResponse:
-        """Receive a whole response to what ``http`` has sent; see `exchange`.
+        """Receive the complete response to the request that ``http`` has sent; see `exchange`.
 
         Cancellation:
           Leaves a connection that can only be closed.
@@ -108,14 +108,14 @@ class Exchanger:
         )
 
     def take_buffer(self) -> bytes:
-        """Return, once, what came behind the last response."""
+        """Return and clear the bytes received after the last response."""
         data, self._buffer = self._buffer, b""
         return data
 
     async def _exchange_stream(
         self, http: h11.Connection, request: Request, head: bytes, body: AsyncIterable[bytes]
     ) -> TestResponse:
-        # A handler may answer while the body is still coming, and the body may wait for that.
+        # A handler may answer while the body is still being sent, and the body may wait for that.
         response: TestResponse | None = None
         failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
@@ -124,14 +124,14 @@ class Exchanger:
                 try:
                     await self._send(head)
                     await self._send_pieces(http, body)
-                except Exception as error:  # raised below, bare
+                except Exception as error:  # raised below, not in a group
                     failures.append(error)
                     nursery.cancel_scope.cancel()
 
             nursery.start_soon(send)
             try:
                 response = await self.receive(http, request.method, request.path)
-            except Exception as error:  # raised below, bare
+            except Exception as error:  # raised below, not in a group
                 failures.append(error)
             nursery.cancel_scope.cancel()
         if failures:
@@ -151,12 +151,12 @@ class Exchanger:
         try:
             await self.stream.send_all(data)
         except trio.BrokenResourceError:
-            pass  # It may have answered before it closed; if not, receiving says so.
+            pass  # It may have answered before it closed; if not, receiving raises.
 
 
 @final
 class _Parts:
-    """What of a response has come."""
+    """The parts of a response received so far."""
 
     def __init__(self) -> None:
         self.informational: list[int] = []
@@ -177,12 +177,12 @@ class _Parts:
                 self.trailers = event.headers.raw_items()
                 self.is_complete = True
             case _:
-                # PAUSED: the connection speaks something else from here on, after 101 or CONNECT.
+                # PAUSED: another protocol from here on, after 101 or CONNECT.
                 self.is_complete = True
 
 
 def dummy_connection(method: str) -> h11.Connection:
-    """Return an h11 client that has sent a request of this method, and would take an upgrade."""
+    """Return an h11 client that has sent a request of this method, and accepts an upgrade."""
     http = client_connection()
     headers = [("host", "testserver"), ("upgrade", "anything"), ("connection", "upgrade")]
     http.send(h11.Request(method=method, target="*", headers=headers))
@@ -202,5 +202,5 @@ def headers_of(raw: list[tuple[bytes, bytes]]) -> Headers:
 
 def _cut(method: str, path: str, received: bytes, error: Exception) -> ConnectionResetError:
     return ConnectionResetError(
-        f"{method} {path}: no whole response: {error}; received {received[:_BYTES_SHOWN]!r}"
+        f"{method} {path}: incomplete response: {error}; received {received[:_BYTES_SHOWN]!r}"
     )

@@ -16,7 +16,7 @@ Operation: TypeAlias = Literal["any", "receive", "send", "eof"]
 
 
 class _Wrapper(trio.abc.HalfCloseableStream):
-    """Passes everything on to another stream, after `_before` each operation.
+    """Forwards every operation to another stream, after calling `_before`.
 
     Args:
       stream: Closed with this one. If it cannot be half-closed, neither can this one: `send_eof`
@@ -46,17 +46,17 @@ class _Wrapper(trio.abc.HalfCloseableStream):
         await self._stream.aclose()
 
     def abort(self) -> None:
-        """Abort the stream below, if its kind can."""
+        """Abort the wrapped stream, if it has ``abort``."""
         abort: Callable[[], None] | None = getattr(self._stream, "abort", None)
         if abort is not None:
             abort()
 
     async def _before(self, operation: Operation) -> None:
-        """Do what the wrapper is for; raising or waiting keeps the operation from happening."""
+        """The wrapper's fault: raising prevents the operation, waiting delays it."""
 
 
 class _Countdown:
-    """Counts operations of one kind down to the chosen one, and is due from then on."""
+    """Counts operations of one kind down to the chosen one; due from then on."""
 
     def __init__(self, at: int, on: Operation) -> None:
         if at < 1:
@@ -73,14 +73,14 @@ class _Countdown:
 
 @final
 class StallingStream(_Wrapper):
-    """A stream that does nothing more from one operation on: a peer that has stopped.
+    """A stream that stalls from one operation on: a peer that has stopped.
 
     On the server's side a stalled ``"send"`` is a client that does not read, a stalled
     ``"receive"`` one that does not send.
 
     Args:
       stream: Closed with this one.
-      at: The operation that stalls first, from 1; those of its kind behind it stall as well.
+      at: The operation that stalls first, from 1; later ones of its kind stall as well.
       on: Which operations count and stall.
     """
 
@@ -99,7 +99,7 @@ class StallingStream(_Wrapper):
         await self._stalled.wait()
 
     def resume(self) -> None:
-        """Let the stalled operations happen, and all others from now on."""
+        """Let the stalled operations continue, and stall no others."""
         self._resumed.set()
 
     async def _before(self, operation: Operation) -> None:
@@ -118,7 +118,7 @@ class BreakingStream(_Wrapper):
 
     Args:
       stream: Closed with this one.
-      at: The operation that fails first, from 1; those of its kind behind it fail as well.
+      at: The operation that fails first, from 1; later ones of its kind fail as well.
       on: Which operations count and fail.
       error: What they raise. Default: a `trio.BrokenResourceError`.
     """
@@ -146,7 +146,7 @@ class BreakingStream(_Wrapper):
 
 @final
 class DribblingStream(_Wrapper):
-    """A stream through which bytes come and go in small steps: a slow peer or network.
+    """A stream that sends and receives in small steps: a slow peer or network.
 
     Args:
       stream: Closed with this one.
@@ -162,7 +162,7 @@ class DribblingStream(_Wrapper):
         self._interval = interval
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send it step by step.
+        """Send the data step by step.
 
         Cancellation:
           Some steps may have been sent.
@@ -171,7 +171,7 @@ class DribblingStream(_Wrapper):
             await super().send_all(data[start : start + self._step])
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive one step at most.
+        """Receive at most one step.
 
         Cancellation:
           Nothing is lost.

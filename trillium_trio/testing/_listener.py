@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MemoryListener", "WrapServer"]
 
 WrapServer: TypeAlias = "Callable[[MemoryStream], trio.abc.HalfCloseableStream]"
-"""Puts something, such as a `StallingStream`, between the server and its end of a connection."""
+"""Wraps the server's end of a connection, for example in a `StallingStream`."""
 
 
 @final
@@ -23,15 +23,15 @@ class MemoryListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
     """A `trio.abc.Listener` whose clients call `connect`; give it to `Config.bind_listener`.
 
     Like a listening socket that several processes inherit, it can be cloned: connections queue at
-    the address, each goes to the first clone that accepts it, and what is queued when a clone is
-    closed is left to the others. Closing the last one resets them.
+    the address, each goes to the first clone that accepts it, and those queued when a clone is
+    closed remain for the others. Closing the last one resets them.
     """
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[trio.abc.HalfCloseableStream](inf)
 
     def clone(self) -> MemoryListener:
-        """Return another listener at the same address, to be closed on its own.
+        """Return another listener at the same address, which is closed separately.
 
         Raises:
           trio.ClosedResourceError: This listener is closed.
@@ -55,7 +55,7 @@ class MemoryListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
         """Return the client's end of a new connection.
 
         Args:
-          wrap_server: Called with the server's end; what it returns is accepted in its place.
+          wrap_server: Called with the server's end; its result is accepted instead.
 
         Raises:
           ConnectionRefusedError: The listener is closed.
@@ -79,7 +79,7 @@ class MemoryListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
                 while True:
                     waiting.append(self._receive.receive_nowait())
             except (trio.WouldBlock, trio.ClosedResourceError):
-                pass  # Empty, or closed before.
+                pass  # Empty, or already closed.
         self._send.close()
         self._receive.close()
         for stream in waiting:

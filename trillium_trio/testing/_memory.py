@@ -15,11 +15,11 @@ __all__ = ["MemoryStream", "memory_pair"]
 
 @final
 class MemoryStream(trio.abc.HalfCloseableStream):
-    """One end of a connection in memory; `MemoryListener.connect` makes them.
+    """One end of a connection in memory; `MemoryListener.connect` creates it.
 
-    Nothing is ever full: sending waits for nobody. For a peer that does not read there is
-    `StallingStream`. Besides what trio's streams can do, an end can be closed without waiting, and
-    aborted, which its peer sees as a reset.
+    The buffer is unlimited, so sending never waits. For a peer that does not read, use
+    `StallingStream`. Unlike trio's streams, an end can be closed without waiting, and aborted,
+    which its peer sees as a reset.
     """
 
     def __init__(self, stream: trio.StapledStream[MemorySendStream, MemoryReceiveStream]) -> None:
@@ -29,7 +29,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._is_reset = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of it.
+        """Send all data.
 
         Raises:
           trio.BrokenResourceError: The peer has closed or aborted.
@@ -49,10 +49,10 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Wait for bytes; ``b""`` once the peer has closed, or sent its last byte.
+        """Wait for bytes; ``b""`` once the peer has closed or sent EOF.
 
         Raises:
-          trio.BrokenResourceError: The peer has aborted. What it had sent before is lost.
+          trio.BrokenResourceError: The peer has aborted. Unread bytes are lost.
           trio.ClosedResourceError: This end is closed.
 
         Cancellation:
@@ -64,21 +64,21 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         return bytes(data)
 
     async def send_eof(self) -> None:
-        """Tell the peer that no more bytes come; receiving goes on.
+        """Send EOF; receiving continues.
 
         Cancellation:
-          The peer is told in any case.
+          EOF is sent in any case.
         """
         await self._stream.send_eof()
 
     def close(self) -> None:
-        """Close, without waiting. What was sent can still be received. Idempotent."""
+        """Close, without waiting. Sent bytes can still be received. Idempotent."""
         self._is_closed = True
         self._stream.send_stream.close()
         self._stream.receive_stream.close()
 
     def abort(self) -> None:
-        """Close so that the peer sees a reset: it loses even what was sent before. Idempotent."""
+        """Close so that the peer sees a reset and loses unread bytes. Idempotent."""
         if self._peer is not None and not self._is_closed:
             self._peer._is_reset = True
         self.close()

@@ -19,9 +19,9 @@ __all__ = ["RawPeer"]
 
 @final
 class RawPeer:
-    """The other end of a connection, for what no well-behaved client does.
+    """The client's end of a connection, for what no well-behaved client does.
 
-    A context manager that closes on leaving.
+    A context manager that closes on exit.
 
     Args:
       stream: The client's end of a connection; closed by the peer.
@@ -57,22 +57,22 @@ class RawPeer:
             await self.send(data[start : start + step])
 
     async def send_eof(self) -> None:
-        """Half-close: tell the server that no more bytes come.
+        """Half-close: send EOF.
 
         Cancellation:
-          The server is told in any case.
+          EOF is sent in any case.
         """
         await self.stream.send_eof()
 
     async def receive_response(self, method: str = "GET") -> TestResponse:
-        """Receive one response; what comes behind it is kept for the next call.
+        """Receive one response; bytes after it are kept for the next call.
 
         Args:
-          method: What was asked with, for it decides which body follows (RFC 9112, 6.3).
+          method: Of the request; it decides which body follows (RFC 9112, 6.3).
 
         Raises:
-          ConnectionResetError: The connection ended before a whole response had come.
-          h11.RemoteProtocolError: What came is no HTTP.
+          ConnectionResetError: The connection ended before a complete response.
+          h11.RemoteProtocolError: The response is not valid HTTP.
 
         Cancellation:
           Leaves a peer that can only be closed.
@@ -97,7 +97,7 @@ class RawPeer:
           trio.BrokenResourceError: The server has reset the connection.
 
         Cancellation:
-          What has been received so far is lost.
+          The bytes received so far are lost.
         """
         received = bytearray()
         while data := await self.receive_some():
@@ -105,10 +105,10 @@ class RawPeer:
         return bytes(received)
 
     async def expect_close(self, *, within: float = 5.0) -> None:
-        """Hold the server to close or reset the connection without sending anything more.
+        """Assert that the server closes or resets the connection without sending anything more.
 
         Args:
-          within: Seconds that it may take.
+          within: How many seconds it may take.
 
         Raises:
           AssertionError: It sent something, or did not close in time.
@@ -128,7 +128,7 @@ class RawPeer:
         raise AssertionError(f"expected the connection to be closed within {within:g} s")
 
     def close(self) -> None:
-        """Close. What was sent can still be received. Idempotent."""
+        """Close. Sent bytes can still be received. Idempotent."""
         self.stream.close()
 
     def reset(self) -> None:

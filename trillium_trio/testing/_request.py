@@ -1,4 +1,4 @@
-"""What a test client asks, made from what its methods are given."""
+"""The requests of a test client, built from its methods' arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Request", "build_request"]
 
-# RFC 9110, 8.6: a client says that a body is empty where one is to be expected.
+# RFC 9110, 8.6: a client sends Content-Length even for an empty body if the method expects one.
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 HeadersLike: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
@@ -24,12 +24,12 @@ HeadersLike: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
 
 @final
 class Options(TypedDict, total=False):
-    """What every method of a client takes beside the path.
+    """The options of every method of a client.
 
     Attributes:
-      headers: Header fields. ``Host`` and framing are added unless they are there.
+      headers: Header fields. ``Host`` and framing are added unless given.
       body: The body: text is sent as UTF-8, an async iterable in chunks.
-      json: A value to send as JSON, in place of a body.
+      json: A value to send as JSON, instead of a body.
     """
 
     headers: HeadersLike | None
@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request that is ready to be sent; any number of times, unless its body is a stream."""
+    """A request to send; any number of times, unless its body is a stream."""
 
     method: str
     path: str
@@ -51,7 +51,7 @@ class Request:
         """Return an h11 client that has sent the head, and the head as bytes.
 
         Raises:
-          h11.LocalProtocolError: It is no valid request. For such there is `RawPeer`.
+          h11.LocalProtocolError: The request is invalid. Use `RawPeer` to send it.
         """
         http = client_connection()
         event = h11.Request(method=self.method, target=self.path, headers=self.headers.raw)
@@ -61,7 +61,7 @@ class Request:
 
 
 def client_connection() -> h11.Connection:
-    """Return an h11 client that does not mind long heads."""
+    """Return an h11 client that accepts long heads."""
     return h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 24)
 
 

@@ -1,4 +1,4 @@
-"""The assertion that requests go on while servers follow one another at one address."""
+"""The assertion that no request is lost while servers replace each other at one address."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RestartReport", "assert_restart_loses_nothing"]
 
-# Each client pauses a little longer than the one before it, so that a stop finds them in different
-# states. Not at all would stop a virtual clock, which moves only while everybody waits.
+# Each client pauses a little longer than the previous one, so that a stop finds them in different
+# states. Without a pause, a virtual clock would stop: it moves only while all tasks wait.
 _PAUSE_SECONDS = 0.001
 
 
@@ -35,10 +35,10 @@ class RestartReport:
     """What clients saw of a sequence of servers.
 
     Attributes:
-      answered: Requests that got a whole response, by server, in order.
-      refused: Requests that could not be sent, because the connection was closed by then; each was
-        sent once more on another one. They are not lost: the client knows.
-      lost: Why, for each request that was sent whole and got no whole response.
+      answered: Requests that got a complete response, by server, in order.
+      refused: Requests that could not be sent, because the connection was already closed; each was
+        sent again on another one. They are not lost: the client knows that they were not sent.
+      lost: Why, for each request that was sent completely and got no complete response.
       drains: How the drain of each server went, in order.
     """
 
@@ -58,29 +58,29 @@ async def assert_restart_loses_nothing(
     config: Config | None = None,
     **options: Unpack[Options],
 ) -> RestartReport:
-    """Hold an application to lose no request when its server is restarted under load.
+    """Assert that an application loses no request when its server is restarted under load.
 
-    Clients send one request after another over keep-alive connections. Meanwhile servers follow
-    one another at their address: one is stopped while a request is in progress, and when it has
-    drained the next one goes on. Connections opened in between wait, as at a socket that a service
+    Clients send one request after another over keep-alive connections. Meanwhile servers replace
+    each other at their address: one is stopped while a request is in progress, and when it has
+    drained the next one starts. Connections opened in between wait, as at a socket that a service
     manager holds.
 
     Args:
       handler: What to serve, once per server; see `as_handler`.
-      request: The method and the target of all requests, which are taken not to be idempotent.
+      request: The method and the target of all requests, which are assumed not to be idempotent.
       clients: How many clients.
-      restarts: How often a server follows another.
-      within: Seconds that serving every client once, or a drain, may take.
+      restarts: How often a server replaces another.
+      within: How many seconds serving every client once, or a drain, may take.
       config: The settings; listeners are replaced. Default: ``Config()``.
       options: As for `Client.request`; the body cannot be a stream.
 
     Returns:
-      What was counted.
+      The counts.
 
     Raises:
-      AssertionError: A request was sent whole and got no whole response; a drain was not clean; or
-        something took too long, and the message shows where it was.
-      Exception: What a server raised, bare.
+      AssertionError: A request was sent completely and got no complete response; a drain was not
+        clean; or something took too long, and the message shows where it was.
+      Exception: What a server raised, not in a group.
 
     Cancellation:
       Abrupt, as for `Server.serve`.
@@ -98,7 +98,7 @@ async def assert_restart_loses_nothing(
                 _, one = in_memory(base, run.address.clone())
                 async with one.serving((run.mark, handler)) as handle:
                     await run.serve(handle, within, is_last=generation == restarts)
-        except Exception as error:  # raised below, bare
+        except Exception as error:  # raised below, not in a group
             failure = error
         nursery.cancel_scope.cancel()
     await run.address.aclose()
@@ -116,11 +116,11 @@ async def assert_restart_loses_nothing(
 
 @final
 class _Run:
-    """Clients and servers at one address, and what they count.
+    """Clients and servers at one address, and their counts.
 
     Args:
       request: What all clients send.
-      clients: How many there are.
+      clients: How many clients there are.
     """
 
     def __init__(self, request: Request, clients: int) -> None:
@@ -133,7 +133,7 @@ class _Run:
         self._refused = 0
         self._lost: list[str] = []
         self._drains: list[DrainReport] = []
-        # Of the current server: who has had an answer or lost a request, and when it is all.
+        # Of the current server: the clients that got an answer or lost a request.
         self._served: set[float] = set()
         self._has_served_all = trio.Event()
         self._handle: ServerHandle | None = None
@@ -148,7 +148,7 @@ class _Run:
         return conn
 
     async def serve(self, handle: ServerHandle, within: float, *, is_last: bool) -> None:
-        """Let a server serve every client, then stop it and wait for its drain."""
+        """Wait until a server has served every client, then for its stop and its drain."""
         self._answered.append(0)
         self._served.clear()
         self._has_served_all = trio.Event()
@@ -187,7 +187,7 @@ class _Run:
             self._all_gone.set()
 
     async def _ask(self, exchanger: Exchanger) -> bool:
-        """Send a request and count what becomes of it; return whether the connection lives on."""
+        """Send a request and count its outcome; return whether the connection stays open."""
         request = self._request
         try:
             http = await exchanger.send(request)
@@ -208,7 +208,7 @@ class _Run:
         raise AssertionError(f"server {number} {what} within {within:g} s: {report}")
 
     def report(self) -> RestartReport:
-        """Return what was counted."""
+        """Return the counts."""
         return RestartReport(
             answered=tuple(self._answered),
             refused=self._refused,

@@ -1,4 +1,4 @@
-"""A server in memory, and a client of it."""
+"""A server in memory, and its client."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _DRAIN_SECONDS = 5.0
 class TestServer(Client):
     """Serves a handler in memory while an ``async with`` block runs, under any clock.
 
-    Only the sockets are missing; listening, connections and the drain are the real ones. Each
-    request has a connection of its own; `session` keeps one alive. Leaving the block closes what
-    is still open on the client's side and drains; leaving it with an exception cancels.
+    Everything but the sockets is real: listening, connections and the drain. Each request has its
+    own connection; `session` keeps one alive. The end of the block closes connections that are
+    still open on the client's side, and drains; an exception cancels.
 
     Args:
       handler: What to serve; see `as_handler`.
-      config: The settings; its listeners are replaced and signals are left alone. A stop of its
+      config: The settings; its listeners are replaced, and signals are not hooked. A stop of its
         swansong stops this server as well. Default: ``Config(drain_timeout=5.0)``.
 
     Attributes:
@@ -49,7 +49,7 @@ class TestServer(Client):
       swansong: Stops this server alone; its guards are the requests in flight.
     """
 
-    # Its name is not meant for pytest to collect.
+    # Not a test class, in spite of its name.
     __test__: ClassVar[bool] = False
 
     def __init__(self, handler: HandlerLike, config: Config | None = None) -> None:
@@ -65,15 +65,15 @@ class TestServer(Client):
 
     @property
     def handle(self) -> ServerHandle:
-        """The server's handle, once the block is entered."""
+        """The server's handle, inside the block."""
         assert self._handle is not None, "enter it first: async with TestServer(...) as app"
         return self._handle
 
     async def request(self, method: str, path: str, **options: Unpack[Options]) -> TestResponse:
-        """Send a request on a connection of its own; see `Client.request`.
+        """Send a request on a new connection; see `Client.request`.
 
         Cancellation:
-          The connection is closed; the handler runs on, as for any client that leaves.
+          The connection is closed; the handler continues, as for any client that disconnects.
         """
         async with Session(self._listener.connect()) as session:
             return await session.request(method, path, **options)
@@ -85,7 +85,7 @@ class TestServer(Client):
           wrap_server: See `MemoryListener.connect`.
 
         Raises:
-          ConnectionRefusedError: The server does not listen any more.
+          ConnectionRefusedError: The server no longer listens.
         """
         return Session(self._open(wrap_server))
 
@@ -96,7 +96,7 @@ class TestServer(Client):
           wrap_server: See `MemoryListener.connect`.
 
         Raises:
-          ConnectionRefusedError: The server does not listen any more.
+          ConnectionRefusedError: The server no longer listens.
         """
         return RawPeer(self._open(wrap_server))
 
@@ -109,7 +109,7 @@ class TestServer(Client):
         return EventReader(self._open(None), build_request("GET", path, **options))
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
-        """Stop this server; see `Swansong.shut_down`. The result may be awaited: the drain."""
+        """Stop this server; see `Swansong.shut_down`. Await the result to wait for the drain."""
         return self.swansong.shut_down(timeout=timeout)
 
     async def __aenter__(self) -> Self:
@@ -136,9 +136,9 @@ class TestServer(Client):
 
 
 def in_memory(config: Config, listener: MemoryListener) -> tuple[Swansong, Config]:
-    """Return a config that listens in memory only, and the swansong that stops this server alone.
+    """Return the swansong that stops this server alone, and a config that listens in memory only.
 
-    It leaves signals alone, and is stopped together with the swansong of the config it is made of.
+    The config hooks no signals. A stop of the given config's swansong stops the server, too.
     """
     swansong = Swansong() if config.swansong is None else config.swansong.child()
     config = config.with_listeners(()).bind_listener(listener)

@@ -29,10 +29,10 @@ async def assert_ends_after_stop(
     config: Config | None = None,
     **options: Unpack[Options],
 ) -> TestResponse:
-    """Hold a handler to end soon after the stop: a stream, a long poll, background work.
+    """Assert that a handler ends soon after the stop: a stream, a long poll, background work.
 
-    The request is sent, and the stop signalled once its handler waits for something. From then on
-    the whole response must come and all guarded work must end in time, of itself.
+    Sends the request, and signals the stop once its handler waits for something. Then the complete
+    response must arrive and all guarded work must end in time, without being cancelled.
 
     Args:
       handler: What to serve; see `as_handler`.
@@ -46,7 +46,7 @@ async def assert_ends_after_stop(
 
     Raises:
       AssertionError: It did not end in time; the message shows where it was. Or it had ended
-        before the stop, so that nothing was tested; or its response broke off.
+        before the stop, so that nothing was tested; or its response was incomplete.
 
     Cancellation:
       Abrupt, as for `Server.serve`.
@@ -64,7 +64,7 @@ async def assert_ends_after_stop(
     async def ask(app: TestServer) -> None:
         try:
             outcome.append(await app.request(method, path or "/", **options))
-        except Exception as error:  # judged below
+        except Exception as error:  # handled below
             outcome.append(error)
         has_begun.set()
         has_ended.set()
@@ -91,7 +91,7 @@ async def assert_ends_after_stop(
         case [TestResponse() as response] if failure is None:
             return response
         case [ConnectionError() as error] if failure is None:
-            failure = f"ended, but its response broke off: {error}"
+            failure = f"ended, but its response was incomplete: {error}"
         case [Exception() as error] if not isinstance(error, ConnectionError):
             raise error
     raise AssertionError(f"{request} {failure}")

@@ -48,7 +48,10 @@ def test_assertions_that_hold_chain() -> None:
         (lambda: RESPONSE.assert_body_contains("x"), "to contain 'x';"),
         (lambda: RESPONSE.assert_body_contains(b"x"), "to contain b'x';"),
         (lambda: RESPONSE.assert_json([]), r"JSON of \[\], not of {'a': \[1\]};"),
-        (lambda: TestResponse(status=200, body=b"x").assert_json(1), "it is none: Expecting"),
+        (
+            lambda: TestResponse(status=200, body=b"x").assert_json(1),
+            "is not JSON: Expecting",
+        ),
         (lambda: RESPONSE.assert_header("location"), "expected a header location;"),
         (lambda: RESPONSE.assert_header("location", "/"), "to be '/', not nothing;"),
         (lambda: RESPONSE.assert_header("x-twice", "3"), "to be '3', not 'one' and 'two';"),

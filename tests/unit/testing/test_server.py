@@ -118,7 +118,7 @@ async def test_a_connection_that_breaks_while_a_body_is_sent_is_an_error() -> No
 
     async with TestServer(echo) as app:
         session = app.session(wrap_server=lambda stream: BreakingStream(stream, at=3, on="receive"))
-        with pytest.raises(ConnectionResetError, match="POST /: no whole response"):
+        with pytest.raises(ConnectionResetError, match="POST /: incomplete response"):
             await session.post("/", body=pieces())
         assert closed == ["pieces"]
 
@@ -188,7 +188,7 @@ async def test_a_response_that_breaks_off_is_an_error() -> None:
 
     async with TestServer(handler) as app:
         for path in ("/length", "/chunked"):
-            with pytest.raises(ConnectionResetError, match=f"GET {path}: no whole .*a piece"):
+            with pytest.raises(ConnectionResetError, match=f"GET {path}: incomplete .*a piece"):
                 await app.get(path)
 
 
