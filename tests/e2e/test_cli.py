@@ -230,7 +230,7 @@ def test_sv_7_what_cannot_be_cut_is_left_and_named(
         assert path.exists()
         process.process.terminate()
         assert process.wait_status() == 1
-    left = process.log.partition("leaving with status 1")[2]
+    left = process.log.partition("exiting with status 1")[2]
     assert re.search(rf"app.py:\d+ in {where}\n", left)
     assert not path.exists()
 
@@ -244,7 +244,7 @@ def test_sv_7_what_the_second_signal_cannot_cut_is_left_and_named(start: Start) 
         process.wait_line("a second signal cuts")
         process.process.terminate()
         assert process.wait_status() == 1
-    left = process.log.partition("leaving with status 1")[2]
+    left = process.log.partition("exiting with status 1")[2]
     assert re.search(r"app.py:\d+ in held", left)
 
 

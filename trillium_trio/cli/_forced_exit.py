@@ -1,8 +1,7 @@
-"""The last resort: leaving a process that something which cannot be cut would hold.
+"""The forced exit of a process that is stopped, but blocked by work that cannot be cancelled.
 
-What shields itself from cancellation, or runs in a thread that cannot be abandoned, holds
-``serve()`` for as long as it likes. A library has to put up with that; a process that was told to
-end has not.
+A shielded scope, or a thread that cannot be abandoned, can keep ``serve()`` from ending for any
+time. A library must accept that; a process that was asked to end must not.
 """
 
 from __future__ import annotations
@@ -23,47 +22,47 @@ if TYPE_CHECKING:
 
     from ..server import Server
 
-__all__ = ["leave", "leave_when_held"]
+__all__ = ["exit_now", "exit_when_stuck"]
 
 logger = SafeLogger("trillium_trio.cli")
 
 
-async def leave_when_held(server: Server, leave: Callable[[], object]) -> None:
-    """Call ``leave`` if, after the stop, the server does not end when all its times have passed.
+async def exit_when_stuck(server: Server, exit_now: Callable[[], object]) -> None:
+    """Call ``exit_now`` if, after the stop, the server has not ended within all its timeouts.
 
     .. code-block:: text
 
-        stop -- drain_delay + drain_timeout, or cut -- cleanup_timeout -- cleanup_timeout -- leave
-                                                             '--- work that is left --------- leave
+        stop -- drain_delay + drain_timeout, or cut -- cleanup_timeout -- cleanup_timeout -- exit
+                                                             '--- work that is left --------- exit
 
     Args:
-      server: Serves, or is about to. A ``drain_timeout`` of None is patience without end, and ends
-        with the second signal.
-      leave: Ends the process.
+      server: Serves, or is about to. A ``drain_timeout`` of None waits for ever, until the second
+        signal.
+      exit_now: Ends the process.
 
     Cancellation:
-      Nothing happens any more: the server has ended of itself.
+      Nothing happens: the server has ended normally.
     """
     config = server.config
     drain = inf if config.drain_timeout is None else config.drain_timeout
     await server.swansong.shutting_down()
-    # Reached by cancel(), and by the deadline of shut_down(timeout).
+    # Cancelled by cancel(), and by the deadline of shut_down(timeout).
     with attach_scope(server.swansong, counts=False):
         await trio.sleep(config.drain_delay + drain)
-    # Once for what was cut to end. If that is done the lifespans are being left, which are given
-    # the same time from their own start, and then the moment that their cancellation takes.
+    # One timeout for the cut work to end. If it has, the lifespans are exiting: they get the same
+    # time from their own start, and then a second for their cancellation.
     await trio.sleep(config.cleanup_timeout)
     if not server.swansong.guard_count:
         await trio.sleep(config.cleanup_timeout + 1.0)
     report = server.swansong.guard_report(stacks=True)
-    logger.critical("leaving with status 1, for what is left cannot be cut: %s", report)
-    leave()
+    logger.critical("exiting with status 1, because this work cannot be cut: %s", report)
+    exit_now()
 
 
-def leave() -> None:
-    """End the process with status 1, whatever its tasks and threads do.
+def exit_now() -> None:
+    """End the process with status 1, even if tasks or threads still run.
 
-    By now the drain has closed the listeners and removed their socket files. Functions registered
+    The drain has already closed the listeners and removed their socket files. Functions registered
     with `atexit` are not called.
     """
     logging.shutdown()

@@ -1,4 +1,4 @@
-"""From ``MODULE:ATTR`` to what it names."""
+"""Loading what ``MODULE:ATTR`` names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["CannotStart", "load_target"]
 class CannotStart(click.ClickException):
     """The server could not start: one line on stderr, below the traceback of its cause; status 3.
 
-    Raised ``from None`` where the line says it all.
+    Raised ``from None`` if the line is enough.
     """
 
     exit_code = 3
@@ -37,8 +37,8 @@ class CannotStart(click.ClickException):
 def load_target(target: str, *, factory: bool) -> object:
     """Import a module or a file and return the attribute, or what a factory returns.
 
-    The current directory, or the file's, is importable from here on, as it is for
-    ``python -m module`` and ``python file.py``.
+    The current directory, or the file's, is importable from then on, as with ``python -m module``
+    and ``python file.py``.
 
     Args:
       target: ``package.module:attribute`` or ``path/to/file.py:attribute``; the attribute may be
@@ -46,12 +46,12 @@ def load_target(target: str, *, factory: bool) -> object:
       factory: Call the attribute, without arguments.
 
     Raises:
-      CannotStart: There is no such module, file or attribute; the factory is no plain function; or
-        the application's own code raised the ``__cause__``.
+      CannotStart: There is no such module, file or attribute; the factory is not a plain function;
+        or the application's code raised the ``__cause__``.
     """
     source, _, attribute = target.rpartition(":")
     if not source or not attribute:
-        raise CannotStart(f"{target!r} names nothing: expected MODULE:ATTR or path/to/file.py:ATTR")
+        raise CannotStart(f"{target!r} is invalid: expected MODULE:ATTR or path/to/file.py:ATTR")
     try:
         found: object = _load_file(source) if source.endswith(".py") else _load_module(source)
         for name in attribute.split("."):
@@ -71,8 +71,8 @@ def _load_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # Only the module that was asked for, or a package on the way to it; any other is one that
-        # the module itself could not import, and its traceback shows where.
+        # Only for the requested module or one of its parent packages. Any other is one that the
+        # module itself could not import, and the traceback shows where.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise CannotStart(
@@ -87,9 +87,9 @@ def _load_file(name: str) -> ModuleType:
     _make_importable(path.parent)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None, "the name ends in .py"
-    assert spec.loader is not None, "only a namespace has none"
+    assert spec.loader is not None, "only a namespace package has no loader"
     module = importlib.util.module_from_spec(spec)
-    # Where dataclasses and pickle look for the module of a class.
+    # dataclasses and pickle look up the module of a class here.
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
@@ -102,6 +102,6 @@ def _make_importable(folder: Path) -> None:
 
 def _call(factory: object, target: str) -> object:
     if inspect.iscoroutinefunction(factory) or not callable(factory):
-        raise CannotStart(f"{target} is no factory: expected a plain function without arguments")
-    made: object = factory()
-    return made
+        raise CannotStart(f"{target} is not a factory: expected a function without arguments")
+    result: object = factory()
+    return result

@@ -10,7 +10,7 @@ import trio
 
 from ..exceptions import BindError, ConfigError, MisuseError
 from ..server import Server
-from ._leave import leave, leave_when_held
+from ._forced_exit import exit_now, exit_when_stuck
 from ._load import CannotStart, load_target
 from ._options import config_from, config_options, given
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# Mistakes of whoever starts the server: their message says it all, without a traceback.
+# User errors: the message is enough, without a traceback.
 _EXPECTED = (BindError, ConfigError, MisuseError)
 
 _LEVELS = ["debug", "info", "warning", "error", "critical"]
@@ -32,7 +32,7 @@ def main() -> None:
 
 @click.command(
     context_settings={"auto_envvar_prefix": "TRILLIUM", "help_option_names": ["-h", "--help"]},
-    epilog="Each option may also be given as a variable: TRILLIUM_DRAIN_TIMEOUT for "
+    epilog="Each option can also be set by a variable: TRILLIUM_DRAIN_TIMEOUT for "
     "--drain-timeout. Exit status: 0 drained clean, 1 something was cut off, 2 usage, "
     "3 could not start.",
 )
@@ -43,7 +43,7 @@ def main() -> None:
     type=click.Choice(_LEVELS, case_sensitive=False),
     default="info",
     show_default=True,
-    help="Of what is logged to stderr, unless the application sets up logging itself.",
+    help="The level of the log on stderr, unless the application sets up logging itself.",
 )
 @config_options
 @click.version_option(package_name="trillium-trio")
@@ -53,11 +53,10 @@ def _command(
 ) -> None:
     """Serve an application until SIGINT, SIGTERM or SIGQUIT, then drain.
 
-    MODULE:ATTR, or path/to/file.py:ATTR, names a handler; or a Server, which brings its settings
-    along.
+    MODULE:ATTR, or path/to/file.py:ATTR, names a handler; or a Server, which has its own settings.
     """
     server = _prepare(context, target, factory=factory)
-    # After the application was imported: what it has set up itself is left as it is.
+    # After importing the application: no effect if it has set up logging itself.
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -69,8 +68,8 @@ def _command(
             is_ready = True
 
     async def serve() -> None:
-        # A system task, because a nursery would make groups of what serve() raises.
-        trio.lowlevel.spawn_system_task(leave_when_held, server, leave)
+        # A system task, because a nursery would wrap the exceptions of serve() in groups.
+        trio.lowlevel.spawn_system_task(exit_when_stuck, server, exit_now)
         await server.serve(task_status=Status())
 
     try:
@@ -78,7 +77,7 @@ def _command(
     except Exception as error:
         if is_ready:
             raise
-        raise _why(error) from (None if isinstance(error, _EXPECTED) else error)
+        raise _cannot_start(error) from (None if isinstance(error, _EXPECTED) else error)
     context.exit(0 if server.block().is_clean else 1)
 
 
@@ -86,7 +85,7 @@ def _prepare(context: click.Context, target: str, *, factory: bool) -> Server:
     """Return the server that the command line asks for.
 
     Raises:
-      click.ClickException: It makes no sense, or there is no such thing.
+      click.ClickException: The command line is invalid, or there is no such server.
     """
     try:
         config = config_from(context)
@@ -96,20 +95,20 @@ def _prepare(context: click.Context, target: str, *, factory: bool) -> Server:
     if isinstance(found, Server):
         if options := given(context):
             raise click.UsageError(
-                f"{target} is a Server and has settings of its own, which "
+                f"{target} is a Server and has its own settings, which "
                 f"{', '.join(options)} cannot change"
             )
         return found
     try:
-        # Whatever it is: what is no handler is refused here, with a hint.
+        # Any object: as_handler() refuses what is not a handler.
         return config.server(cast("HandlerLike", found))
     except TypeError as error:
         hint = "; with --factory, it is called to get one" if callable(found) else ""
         raise CannotStart(f"{target}: {error}{hint}") from None
 
 
-def _why(error: Exception) -> CannotStart:
-    """Say in one line why the server could not start."""
-    # Without the number, which an OSError puts in front.
+def _cannot_start(error: Exception) -> CannotStart:
+    """Return the reason why the server could not start, in one line."""
+    # Without the errno that an OSError puts first.
     text = error.strerror if isinstance(error, BindError) else str(error)
     return CannotStart(text or repr(error))

@@ -1,6 +1,6 @@
-"""Options of the command line, made of the fields of `Settings` and `HttpConfig`.
+"""Options of the command line, generated from the fields of `Settings` and `HttpConfig`.
 
-A new field is an option at once; nothing about it is written down here again.
+A new field becomes an option automatically; nothing about it is repeated here.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = ["config_from", "config_options", "given"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
-# Fields of any other type, such as `Config.swansong`, cannot be said in a word.
+# Fields of other types, such as `Config.swansong`, cannot be given as text.
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
-# The signals are what a process is stopped by; `--bind` fills `Config.listeners`.
+# A process must be stoppable by signals. (`--bind` sets `Config.listeners`.)
 _NOT_OPTIONS = frozenset({"signals"})
 
-# What differs from the library's default. 30: what containers are given before they are killed.
+# Where the default differs from the library's. 30: the usual grace period of containers.
 _DEFAULTS: Mapping[str, object] = {"drain_timeout": 30.0}
 
 _ATTRIBUTE = re.compile(r"^  (\w+): ((?:.|\n   +)+)", re.MULTILINE)
@@ -47,11 +47,11 @@ def config_options(command: F) -> F:
 
 
 def config_from(context: click.Context) -> Config:
-    """Return the settings that the options of a command line amount to.
+    """Return the settings that the options of a command line give.
 
     Raises:
-      ConfigError: A value is out of its range; the message names the field.
-      click.UsageError: ``--bind`` stands beside ``--host`` or ``--port``.
+      ConfigError: A value is out of range; the message names the field.
+      click.UsageError: ``--bind`` is given together with ``--host`` or ``--port``.
     """
     values = dict(context.params)
     http = HttpConfig(**{name: values[name] for name in _names(HttpConfig)})
@@ -71,7 +71,7 @@ def given(context: click.Context) -> list[str]:
     ]
 
 
-# Where a value is from, in rising precedence.
+# The source of a value, in rising precedence.
 _DEFAULT, _VARIABLE, _OPTION = range(3)
 
 
@@ -90,7 +90,7 @@ def _binds_win(context: click.Context) -> bool:
     bind = _source(context, "bind")
     address = max(_source(context, "host"), _source(context, "port"))
     if bind == address and bind != _DEFAULT:
-        raise click.UsageError("--bind takes the place of --host and --port; give one or the other")
+        raise click.UsageError("--bind replaces --host and --port; give one or the other")
     return bind > address
 
 
@@ -117,13 +117,13 @@ def _field_options(cls: type[Settings | HttpConfig]) -> Iterator[Callable[[F], F
             default=default,
             metavar=None if is_flag else facts.get("Unit", "").upper() or None,
             help=description,
-            # Where None is the default, the field's own text says what that stands for.
+            # If the default is None, the field's text says what it means.
             show_default=facts.get("Default", "") if default is None else True,
         )
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:
-    """Split a field's text into what it says and what it lists: default, unit, what it prevents."""
+    """Split a field's text into its description and its facts: default, unit, what it prevents."""
     text = re.sub(r"`+", "", " ".join(text.split()))
     description, *rest = _FACT.split(text)
     facts = [fact.strip().removesuffix(".") for fact in rest[1::2]]
@@ -145,5 +145,5 @@ def _type_of(field: dataclasses.Field[object]) -> type:
 
 
 def _base_of(field: dataclasses.Field[object]) -> str:
-    # A string, because both modules postpone their annotations: "float | None".
+    # Annotations may be strings: "float | None".
     return str(field.type).removesuffix(" | None")

@@ -1,4 +1,4 @@
-"""Batteries: one file per handler; none imports another.
+"""Ready-made handlers: one file each; none imports another.
 
 .. code-block:: text
 

@@ -16,11 +16,11 @@ _METHODS = frozenset({"GET", "HEAD"})
 
 @final
 class Health(Handler):
-    """Answers two paths: one as long as the process can, one as long as it wants new requests.
+    """Answers two health checks: liveness while the process runs, readiness until the stop.
 
-    Readiness turns 503 with the stop, while `Config.drain_delay` keeps the listeners open, so that
-    a load balancer looks elsewhere before they close. Liveness stays 200 to the end: a process that
-    drains is not one to kill. Put it in front of what halts.
+    Readiness becomes 503 with the stop, while `Config.drain_delay` keeps the listeners open, so
+    that a load balancer turns away before they close. Liveness stays 200 to the end, so that a
+    draining process is not killed. Put it before handlers that halt.
 
     Args:
       liveness: The path of the liveness check.
@@ -32,17 +32,17 @@ class Health(Handler):
         self._readiness = readiness
 
     async def run(self, conn: Conn) -> Conn:
-        """Answer a health check; leave every other request alone.
+        """Answer a health check; pass on every other request.
 
         Cancellation:
-          Nothing to undo: it does not wait.
+          None: it does not wait.
         """
         if conn.method not in _METHODS:
             return conn
         path = conn.path
         if path not in {self._liveness, self._readiness}:
             return conn
-        # No cache may answer in our place.
+        # A cache must not answer health checks.
         conn.with_response_header("cache-control", "no-store")
         if path == self._readiness and not conn.swansong.is_running:
             return conn.ok("shutting down\n").with_status(503)

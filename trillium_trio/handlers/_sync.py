@@ -20,8 +20,8 @@ __all__ = ["sync_handler"]
 def sync_handler(fn: Callable[[Conn], Conn]) -> Handler:
     """Return a handler that calls a plain function in a worker thread.
 
-    `anyio.from_thread` works in it. At the deadline of a drain the thread is abandoned, its result
-    thrown away, and named in the report: a thread cannot be cancelled.
+    `anyio.from_thread` works in it. A thread cannot be cancelled: at the deadline of a drain it is
+    abandoned, its result discarded, and the report names it.
 
     Args:
       fn: Takes the conn, returns it.

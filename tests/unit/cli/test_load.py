@@ -57,7 +57,7 @@ def test_what_is_not_there_is_one_line(target: str, complaint: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["make_later", "number"])
 def test_a_factory_is_a_plain_function(attribute: str) -> None:
-    with pytest.raises(CannotStart, match="is no factory"):
+    with pytest.raises(CannotStart, match="is not a factory"):
         load_target(f"cli_app:{attribute}", factory=True)
 
 

@@ -20,7 +20,7 @@ def run(*arguments: str, **environment: str) -> Result:
         (["cli_app:hello", "--no-such-option"], "No such option"),
         (["cli_app:hello", "--port", "x"], "not a valid integer"),
         (["cli_app:hello", "--log-level", "loud"], "--log-level"),
-        (["cli_app:server", "--port", "1"], "settings of its own, which --port cannot change"),
+        (["cli_app:server", "--port", "1"], "its own settings, which --port cannot change"),
         (["cli_app:make", "--factory", "--bind", "fd:3"], "--bind cannot change"),
     ],
 )
