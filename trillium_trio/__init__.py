@@ -6,7 +6,7 @@ The tasks of a program, and who owns them:
 
     trio.run
     `- Server.serve                             one per server
-       `- attendants nursery                    drain reports; who hears cancel() during the start
+       `- attendants nursery                    drain reports; forwards a cancel() during the start
           `- services nursery                   inside all lifespans, left when none is connected
              |- watchdog                        one task: every timeout of every connection
              |- services                        info.start_service

@@ -1,7 +1,7 @@
-"""A log that harms nobody, and the text of objects whose methods may do anything.
+"""A logger that never raises, and the text of objects whose methods may do anything.
 
-What an application hands us (an exception, a label, the name of a handler) becomes text here, and
-nowhere else. Whatever its methods do, the result is a plain, printable `str`.
+The application's objects (an exception, a label, the name of a handler) become text only here. The
+result is always a plain, printable `str`, even if their methods raise.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ __all__ = [
     "traceback_text",
 ]
 
-# "Application" is what is left when these and the standard library are taken away.
+# Application code is all code except these and the standard library.
 _LIBRARIES: Final = frozenset({"trio", "outcome", "anyio", __name__.partition(".")[0]})
 
-# So far an exception is followed to those that it came from. A loop that tries again for ever makes
+# How far the causes and contexts of an exception are followed. A loop that retries for ever makes
 # chains of any length.
 _MAX_LINKS: Final = 50
 
-# The built-in attributes of types and exceptions, which no subclass or metaclass can replace. Any:
-# a descriptor says nothing of what it returns.
+# The built-in descriptors of types and exceptions, which no subclass or metaclass can override.
+# Any: a descriptor's type does not tell what it returns.
 _MODULE: Final[Any] = type.__dict__["__module__"]
 _QUALNAME: Final[Any] = type.__dict__["__qualname__"]
 _ERROR: Final[Any] = BaseException.__dict__
@@ -47,16 +47,16 @@ _CHILDREN: Final[Any] = BaseExceptionGroup.exceptions
 
 @final
 class SafeLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose failures stay its own, and whose tracebacks forge no lines.
+    """A logger that never raises, and whose tracebacks cannot forge log lines.
 
-    A filter or a handler of logs may raise, and would then end what it was told of: a connection,
-    and with it the server. Here it is printed, unless `logging.raiseExceptions` is off.
+    A log filter or handler may raise, which would end the connection that logs, and with it the
+    server. Here the failure is printed, unless `logging.raiseExceptions` is off.
 
-    A record of an exception has its traceback ready in ``exc_text``, see `traceback_text`, which
+    A record of an exception has a safe traceback in ``exc_text``, see `traceback_text`, which
     formatters prefer to their own. The exception itself is in ``exc_info``, as in any other record.
 
     Args:
-      name: Of the logger.
+      name: The name of the logger.
     """
 
     def __init__(self, name: str) -> None:
@@ -70,22 +70,22 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
         exc_info: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Log; every other method comes here.
+        """Log a record; every other method calls this.
 
         Args:
-          level: As `logging` has it.
+          level: As for `logging.Logger.log`.
           msg: The same.
           args: The same.
-          exc_info: An exception or None. Any: `logging` takes more.
-          kwargs: Nothing. Any: `logging` takes more.
+          exc_info: An exception or None. Any: `logging` accepts more.
+          kwargs: Unused. Any: `logging` accepts more.
         """
         try:
             logger = self.logger
             if not logger.isEnabledFor(level):
                 return
-            # The caller's line, and not this one.
+            # The caller's line, not this one.
             path, line, function, _ = logger.findCaller(stacklevel=2)
-            # Never the exception alone: whether that is true is for its class to say.
+            # A tuple, because the truth value of the exception itself depends on its class.
             exc = None if exc_info is None else (type(exc_info), exc_info, traceback_of(exc_info))
             record = logger.makeRecord(logger.name, level, path, line, msg, args, exc, function)
             if exc is not None:
@@ -93,26 +93,26 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
             logger.handle(record)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as failure:  # also of a kind of its own
+        except BaseException as failure:  # of any class
             if logging.raiseExceptions:
                 with suppress(Exception):
                     print(traceback_text(failure), file=sys.stderr)
 
 
 def printable(text: str) -> str:
-    """Escape what could end a line of a log or command a terminal."""
+    """Escape characters that could end a line of a log or control a terminal."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def text_of(fn: Callable[..., object], *args: object) -> str:
-    """Return the `str` of what ``fn(*args)`` gives, printable; or what it raised instead.
+    """Return ``str(fn(*args))``, made printable; or a text that names what it raised.
 
-    Whatever is raised, KeyboardInterrupt and SystemExit too, is a failure to format and no more.
+    Any exception, including KeyboardInterrupt and SystemExit, only means that formatting failed.
     """
     try:
-        # The method of `str` itself: a subclass of it may have one that does anything.
+        # The method of `str` itself: a subclass may override it.
         text = str.__str__(str(fn(*args)))
     except BaseException as failure:
         what = kind_of(args[0]) if args else "text"
@@ -121,12 +121,12 @@ def text_of(fn: Callable[..., object], *args: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return the name of an object's type, whatever its metaclass and ``__class__`` say."""
+    """Return the name of an object's real type, ignoring its metaclass and ``__class__``."""
     return printable(str.__str__(_QUALNAME.__get__(type(value))).rpartition(".")[2])
 
 
 def callable_name(fn: object) -> str:
-    """Return what logs call a function, or another object that can be called."""
+    """Return the name of a function, or of another callable, for logs."""
     return text_of(_callable_name, fn)
 
 
@@ -137,7 +137,7 @@ def _callable_name(fn: object) -> object:
 
 
 def is_application(frame: FrameType) -> bool:
-    """Whether a frame is neither of trio, outcome, anyio, the standard library nor this package."""
+    """Whether a frame is not of trio, outcome, anyio, the standard library or this package."""
     package = text_of(frame.f_globals.get, "__name__").partition(".")[0]
     return package not in _LIBRARIES and package not in sys.stdlib_module_names
 
@@ -146,12 +146,12 @@ def is_application(frame: FrameType) -> bool:
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:
-    """Return the traceback of an exception, whatever its class says."""
+    """Return the traceback of an exception, bypassing its class."""
     return cast("TracebackType | None", _ERROR["__traceback__"].__get__(error))
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
-    """Return what a group holds, at any depth; of any other exception, itself."""
+    """Return the leaves of an exception group, at any depth; for another exception, itself."""
     leaves: list[BaseException] = []
     todo = [error]
     while todo:
@@ -170,10 +170,10 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return an exception's traceback, with all that it came from, as a traceback shows it.
+    """Return an exception's traceback, with its causes and contexts, in Python's format.
 
-    Only the traceback itself begins lines. What else could end one or command a terminal is
-    escaped: in messages, notes, names and lines of source.
+    Control characters in messages, notes, names and source lines are escaped, so that they cannot
+    start a line or control a terminal.
     """
     try:
         shown = TracebackException.from_exception(_stand_in(error, {}, 0))
@@ -181,12 +181,12 @@ def traceback_text(error: BaseException) -> str:
             for frame in each.stack:
                 frame.filename, frame.name = printable(frame.filename), printable(frame.name)
         return "\n".join(map(printable, "".join(shown.format()).rstrip("\n").split("\n")))
-    except BaseException as failure:  # linecache asks loaders, which may be the application's
+    except BaseException as failure:  # linecache calls loaders, which may be the application's
         return f"<traceback of {kind_of(error)} that raised {kind_of(failure)}>"
 
 
 def _stand_in(error: BaseException, seen: dict[int, BaseException], depth: int) -> BaseException:
-    """Return an exception that looks like this one, and runs no code of its class."""
+    """Return an exception that looks like this one, but runs no code of its class."""
     if id(error) in seen:
         return seen[id(error)]
     kind, text = type(error), text_of(str, error)
@@ -221,7 +221,7 @@ def _stand_in(error: BaseException, seen: dict[int, BaseException], depth: int) 
 
 
 def _linked(shown: TracebackException) -> Iterator[TracebackException]:
-    """Yield it and all that is shown with it."""
+    """Yield it, its causes, its contexts and the members of groups."""
     todo: list[TracebackException | None] = [shown]
     while todo:
         each = todo.pop()

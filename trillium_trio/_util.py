@@ -1,4 +1,4 @@
-"""What several layers share: checks of settings, bytes of buffers."""
+"""Helpers of several layers: checks of settings, bytes of buffers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from array import array
     from mmap import mmap
 
-    # collections.abc.Buffer, which says all that there are, comes with Python 3.12.
+    # collections.abc.Buffer, which covers all buffers, needs Python 3.12.
     Buffer: TypeAlias = bytes | bytearray | memoryview | array[Any] | mmap
 
 __all__ = ["as_bytes", "byte_view", "check_count", "check_number"]
 
 
 def byte_view(buffer: Buffer) -> memoryview:
-    """Return a view of the bytes of a buffer, in which each item is one byte.
+    """Return a view of a buffer whose items are single bytes.
 
-    It is a copy where the buffer has wider items, several dimensions or gaps.
+    It views a copy if the buffer has wider items, several dimensions or gaps.
 
     Raises:
-      TypeError: It is no buffer.
+      TypeError: It is not a buffer.
     """
     view = memoryview(buffer)
     if view.itemsize == 1 and view.ndim == 1 and view.c_contiguous:
@@ -32,12 +32,12 @@ def byte_view(buffer: Buffer) -> memoryview:
 
 
 def as_bytes(buffer: Buffer) -> bytes | memoryview:
-    """Return the bytes that a buffer holds now; the result never changes.
+    """Return the current bytes of a buffer; the result never changes.
 
-    Only what is made of a `bytes` object cannot change, and is not copied.
+    Copies the bytes unless the buffer is, or views, a `bytes` object, which is immutable.
 
     Raises:
-      TypeError: It is no buffer.
+      TypeError: It is not a buffer.
     """
     if type(buffer) is bytes:
         return buffer
@@ -46,10 +46,10 @@ def as_bytes(buffer: Buffer) -> bytes | memoryview:
 
 
 def check_number(name: str, value: object, *, least: float) -> None:
-    """Hold a setting in seconds to its type and range; ``inf`` is for ever.
+    """Check the type and range of a setting in seconds; ``inf`` means for ever.
 
     Raises:
-      ConfigError: It is no number of at least ``least``.
+      ConfigError: It is not a number of at least ``least``.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and least <= value <= inf):  # type: ignore[operator]  # is_number says so
@@ -57,10 +57,10 @@ def check_number(name: str, value: object, *, least: float) -> None:
 
 
 def check_count(name: str, value: object, *, least: int) -> None:
-    """Hold a size or a count to its type and range.
+    """Check the type and range of a size or a count.
 
     Raises:
-      ConfigError: It is no whole number of at least ``least``.
+      ConfigError: It is not an integer of at least ``least``.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")

@@ -8,7 +8,7 @@
        +- BindError        (OSError)       an address could not be bound; errno is kept
        +- MisuseError      (RuntimeError)  the calling code is wrong, for example waits for itself
        +- ShuttingDownError                an interrupted stream was read after the stop
-       +- ClientDisconnected               the peer left; nothing can be answered
+       +- ClientDisconnected               the peer disconnected; nothing can be answered
        +- HttpError                        answerable: carries the status to answer with
           +- BadRequest 400, RequestTimeout 408, ContentTooLarge 413, UriTooLong 414,
           |  ExpectationFailed 417, HeaderFieldsTooLarge 431, NotImplementedByServer 501,
@@ -65,19 +65,19 @@ class HasItems(Protocol):
 
 
 class TrilliumError(Exception):
-    """The base of everything that this package raises on its own account."""
+    """The base of all exceptions of this package."""
 
 
 class ConfigError(TrilliumError, ValueError):
-    """A setting is wrong. The message names the field, its value and what would be right."""
+    """A setting is wrong. The message names the field, its value and what is expected."""
 
 
 class BindError(TrilliumError, OSError):
     """An address could not be bound.
 
     Attributes:
-      address: The address as it was asked for, as shown in the message.
-      errno: The operating system's error number, kept.
+      address: The requested address, as shown in the message.
+      errno: The operating system's error number.
     """
 
     def __init__(self, errno: int, reason: str, address: str) -> None:
@@ -86,17 +86,17 @@ class BindError(TrilliumError, OSError):
 
 
 class MisuseError(TrilliumError, RuntimeError):
-    """The calling code asks for something that can never work, such as waiting for itself."""
+    """The calling code requests something that can never work, such as waiting for itself."""
 
 
 class ShuttingDownError(TrilliumError):
-    """An interrupted stream was read after the stop. It is no clean end of input."""
+    """An interrupted stream was read after the stop. This is not a clean end of input."""
 
 
 class ClientDisconnected(TrilliumError):
     """The peer closed or reset the connection. Not answerable.
 
-    The operating system's error, where there was one, is the ``__cause__``.
+    The operating system's error, if there was one, is the ``__cause__``.
     """
 
 
@@ -112,8 +112,8 @@ class HttpError(TrilliumError):
       headers: The fields as pairs.
 
     Raises:
-      ValueError: A name is no token, or a value cannot be sent. The message names the field.
-      TypeError: One of them is no string.
+      ValueError: A name is not a token, or a value cannot be sent. The message names the field.
+      TypeError: One of them is not a string.
     """
 
     headers: tuple[tuple[str, str], ...] = ()
@@ -155,7 +155,7 @@ class _FixedStatus(HttpError):
         self, message: str = "", headers: HasItems | Iterable[tuple[str, str]] = ()
     ) -> None:
         super().__init__(self.default, message, headers)
-        # What pickle and copy call the class with; what else there is they set afterwards.
+        # pickle and copy call the class with these, and set the other attributes afterwards.
         self.args: tuple[object, ...] = (message,)
 
 
@@ -169,7 +169,7 @@ class Unauthorized(_FixedStatus):
     """The request lacks valid credentials (RFC 9110, 15.5.2).
 
     Args:
-      challenge: What WWW-Authenticate says, such as ``Bearer`` or ``Basic realm="x"``.
+      challenge: The value of WWW-Authenticate, such as ``Bearer`` or ``Basic realm="x"``.
       message: For the log.
     """
 
@@ -181,10 +181,10 @@ class Unauthorized(_FixedStatus):
 
 
 class MethodNotAllowed(_FixedStatus):
-    """The resource does not have the method (RFC 9110, 15.5.6).
+    """The resource does not support the method (RFC 9110, 15.5.6).
 
     Args:
-      allow: The methods that it has, which Allow lists.
+      allow: The methods that it supports, which Allow lists.
       message: For the log.
     """
 
@@ -221,33 +221,33 @@ class ExpectationFailed(_FixedStatus):
 
 
 class UpgradeRequired(_FixedStatus):
-    """The resource speaks another protocol only (RFC 9110, 15.5.22).
+    """The resource needs another protocol (RFC 9110, 15.5.22).
 
     Args:
-      protocol: What Upgrade names, such as ``websocket``.
+      protocol: The value of Upgrade, such as ``websocket``.
       message: For the log.
     """
 
     default = 426
 
     def __init__(self, protocol: str, message: str = "") -> None:
-        # RFC 9110, 7.8: who sends Upgrade lists it in Connection.
+        # RFC 9110, 7.8: a sender of Upgrade lists it in Connection.
         super().__init__(message, {"upgrade": protocol, "connection": "upgrade"})
         self.args: tuple[object, ...] = (protocol, message)
 
 
-class _ComeBack(_FixedStatus):
+class _Retryable(_FixedStatus):
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
         headers = {} if retry_after is None else {"retry-after": str(max(0, ceil(retry_after)))}
         super().__init__(message, headers)
 
 
-class TooManyRequests(_ComeBack):
+class TooManyRequests(_Retryable):
     """The client has sent too many requests (RFC 6585, 4).
 
     Args:
       message: For the log.
-      retry_after: After how many seconds trying again makes sense; rounded up (RFC 9110, 10.2.3).
+      retry_after: Seconds after which to retry; rounded up (RFC 9110, 10.2.3).
     """
 
     default = 429
@@ -260,17 +260,17 @@ class HeaderFieldsTooLarge(_FixedStatus):
 
 
 class NotImplementedByServer(_FixedStatus):
-    """The request uses a transfer coding or feature that is unknown here (RFC 9110, 15.6.2)."""
+    """The request uses an unsupported transfer coding or feature (RFC 9110, 15.6.2)."""
 
     default = 501
 
 
-class ServiceUnavailable(_ComeBack):
+class ServiceUnavailable(_Retryable):
     """The server is overloaded or shutting down (RFC 9110, 15.6.4).
 
     Args:
       message: For the log.
-      retry_after: As of `TooManyRequests`.
+      retry_after: As for `TooManyRequests`.
     """
 
     default = 503
