@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, 9.2), whose clients hear of the stop before the stream ends."""
+"""Server-sent events (WHATWG HTML, 9.2); clients can be notified of the stop before the end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Event", "EventStream"]
 
 _HEARTBEAT = b":\n\n"
 _MEDIA_TYPE = "text/event-stream"
-# A field of the request that a client may fill as it likes; the ids of events are short.
+# Clients control this field of the request; the ids of events are short.
 _MAX_ID_CHARACTERS = 1024
 # The line ends of the format. Any of them in a value would begin another field.
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -40,10 +40,10 @@ class Event:
     """One event of a stream.
 
     Attributes:
-      data: What the client's listener gets; may have several lines. Without it nothing is
+      data: The data for the client's listener; may have several lines. Without it no event is
         dispatched, but the other fields count.
-      id: What the client sends as ``Last-Event-ID`` when it connects again.
-      event: The type, which chooses the listener. Default: ``message``.
+      id: The client sends it as ``Last-Event-ID`` when it reconnects.
+      event: The type, which selects the listener. Default: ``message``.
       retry: How long the client is to wait before it connects again. Unit: seconds.
       comment: Ignored by clients.
 
@@ -93,25 +93,24 @@ class EventStream(Handler):
                 yield Event(data=str(n), id=str(n))
             yield Event(event="goodbye", data="restart")
 
-    The generator runs in a task of its own beside the connection's, and each event leaves at once.
-    At the stop it goes on: it looks at ``conn.swansong`` and says goodbye. After ``grace`` seconds
-    it is cancelled at the wait that it is in. Then the stream ends properly, with a ``retry`` that
-    spreads the reconnections of all clients.
+    The generator runs in its own task beside the connection's, and each event is sent at once. At
+    the stop it continues: it can check ``conn.swansong`` and send a last event. After ``grace``
+    seconds it is cancelled at its current await. Then the stream ends properly, with a ``retry``
+    that spreads the reconnections of all clients.
 
     A request that does not accept ``text/event-stream``, or has another method, passes through.
 
     Args:
       events: Called with each conn; an async generator of `Event`, or of `str` for its data.
       heartbeat: How long the stream may be silent before a comment is sent, which keeps proxies
-        from closing it and notices a client that has left. Default: 15. Unit: seconds.
-      grace: How long the generator may go on after the stop. 0: it is ended at once; ``inf``: it
-        is waited for as long as the drain lasts. Default: 5. Unit: seconds.
-      retry: The least and the most that a client is told to wait before it reconnects after the
-        stop; each gets a random time in between. None: nothing is said. Default: 1 to 10.
-        Unit: seconds.
+        from closing it and detects a disconnected client. Default: 15. Unit: seconds.
+      grace: How long the generator may continue after the stop. 0: it is ended at once; ``inf``: it
+        is awaited as long as the drain lasts. Default: 5. Unit: seconds.
+      retry: The minimum and maximum that a client should wait before it reconnects after the stop;
+        each gets a random time in between. None: not sent. Default: 1 to 10. Unit: seconds.
 
     Raises:
-      ConfigError: A setting is out of its range.
+      ConfigError: A setting is out of range.
     """
 
     def __init__(
@@ -133,9 +132,9 @@ class EventStream(Handler):
 
     @staticmethod
     def last_id(conn: Conn) -> str | None:
-        """Return the ``Last-Event-ID`` that a client sent which connects again, or None.
+        """Return the ``Last-Event-ID`` of a client that reconnects, or None.
 
-        It is the client's word: up to 1024 characters, in UTF-8, and nothing else is known of it.
+        It is untrusted: only its length, up to 1024 characters, and UTF-8 are checked.
         """
         value = conn.request_headers.get("last-event-id")
         if value is None or len(value) > _MAX_ID_CHARACTERS:
@@ -147,15 +146,15 @@ class EventStream(Handler):
             return None
 
     async def run(self, conn: Conn) -> Conn:
-        """Begin a stream.
+        """Start a stream.
 
         Cancellation:
-          Nothing to undo: it does not wait.
+          None: it does not wait.
         """
         if conn.method not in {"GET", "HEAD"} or not _is_accepted(conn):
             return conn
         conn.with_response_header("content-type", _MEDIA_TYPE)
-        # A cache would keep the stream, a proxy that compresses or buffers it holds events back.
+        # A cache would store the stream; a proxy that compresses or buffers it would delay events.
         conn.with_response_header("cache-control", "no-store, no-transform")
         conn.with_response_header("x-accel-buffering", "no")
         # HEAD has no stream to wait for.
@@ -175,7 +174,7 @@ class _Stream:
     def __init__(self, conn: Conn, handler: EventStream) -> None:
         self._conn = conn
         self._handler = handler
-        # Around the generator: cancelled when the grace is over.
+        # Around the generator; its deadline is the end of the grace.
         self._scope = trio.CancelScope()
         self._failure: Exception | None = None
         self._is_over = False
@@ -204,7 +203,7 @@ class _Stream:
             if swansong.is_running:
                 with swansong.interrupt():
                     return await self._receive()
-            # Counted from the first look after the stop: the earliest deadline stands.
+            # Counted from the first call after the stop: the earliest deadline counts.
             grace_end = trio.current_time() + self._handler._grace
             self._scope.deadline = min(self._scope.deadline, grace_end)
             return await self._receive()
@@ -230,7 +229,7 @@ class _Stream:
             nursery.start_soon(self._produce, send)
             try:
                 yield receive
-            except Exception as error:  # raised below, bare: a nursery would make a group of it
+            except Exception as error:  # raised below: the nursery would wrap it in a group
                 failure = error
             nursery.cancel_scope.cancel()
         if failure is not None:
@@ -243,7 +242,7 @@ class _Stream:
                     async with aclosing(self._handler._events(self._conn)) as events:
                         async for event in events:
                             await pieces.send(_encoded(event))
-            except Exception as error:  # raised in the connection's task, which answers for it
+            except Exception as error:  # raised in the connection's task, which handles it
                 self._failure = error
 
     def __repr__(self) -> str:
@@ -252,7 +251,7 @@ class _Stream:
 
 async def _nothing() -> AsyncIterator[bytes]:
     return
-    yield  # which makes it a generator
+    yield  # makes it a generator
 
 
 def _encoded(event: object) -> bytes:
@@ -264,7 +263,7 @@ def _encoded(event: object) -> bytes:
 
 
 def _is_accepted(conn: Conn) -> bool:
-    """Whether the client takes the format; one that says nothing takes everything."""
+    """Whether the client accepts the format; without Accept it accepts everything."""
     accept = ",".join(conn.request_headers.get_all("accept"))
     if not accept.strip():
         return True

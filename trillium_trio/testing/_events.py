@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventParser", "EventReader"]
 
-# A CR at the end of what has come may be the first half of CR LF.
+# A CR at the end of the received text may be the first half of CR LF.
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\n|\r(?=.))", re.DOTALL)
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -30,7 +30,7 @@ class EventParser:
 
     Attributes:
       last_id: What a browser would send as ``Last-Event-ID``.
-      retry: What the stream said last of the time to reconnect, in seconds, or None.
+      retry: The last reconnection time that the stream sent, in seconds, or None.
     """
 
     def __init__(self) -> None:
@@ -86,8 +86,8 @@ class EventReader:
     """The events of one response: an async iterator that ends with the stream.
 
     Attributes:
-      parser: Knows the last id and what the stream said of reconnecting.
-      status: Of the response, once the first event was waited for.
+      parser: Has the last id and the reconnection time.
+      status: Of the response, once the first event was awaited.
       headers: The same.
       is_whole: Whether the stream has ended properly, and was not cut.
     """
@@ -136,7 +136,7 @@ class EventReader:
         return self._events.pop(0)
 
     async def aclose(self) -> None:
-        """Leave, as a browser does whose page is closed.
+        """Disconnect, as a browser does when its page is closed.
 
         Cancellation:
           Closed in any case.
