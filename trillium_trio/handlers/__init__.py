@@ -2,7 +2,7 @@
 
 .. code-block:: text
 
-    EventStream     server-sent events: a generator of `Event`, which may send a last one at the stop
+    EventStream     server-sent events from a generator, which may send a last one at the stop
     Health          liveness and readiness, which differ while the server drains
     sync_handler    a plain function, in a worker thread
 """
