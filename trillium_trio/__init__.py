@@ -38,6 +38,7 @@ from .exceptions import (
     TrilliumError,
     Unauthorized,
     UpgradeRequired,
+    WebSocketClosed,
 )
 from .handlers import sync_handler
 from .http import Body, Headers, HttpConfig, Status
@@ -94,6 +95,7 @@ __all__ = [
     "Unauthorized",
     "Upgrade",
     "UpgradeRequired",
+    "WebSocketClosed",
     "__version__",
     "config",
     "sync_handler",

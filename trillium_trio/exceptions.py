@@ -9,6 +9,7 @@
        +- MisuseError      (RuntimeError)  the calling code is wrong, for example waits for itself
        +- ShuttingDownError                an interrupted stream was read after the stop
        +- ClientDisconnected               the peer disconnected; nothing can be answered
+       |  +- WebSocketClosed               a WebSocket is closed: code and reason say why
        +- HttpError                        answerable: carries the status to answer with
           +- BadRequest 400, RequestTimeout 408, ContentTooLarge 413, UriTooLong 414,
           |  ExpectationFailed 417, HeaderFieldsTooLarge 431, NotImplementedByServer 501,
@@ -50,6 +51,7 @@ __all__ = [
     "UpgradeRequired",
     "UriTooLong",
     "VersionNotSupported",
+    "WebSocketClosed",
 ]
 
 # The grammar of `trillium_trio.http.Headers`, which this lowest layer cannot import.
@@ -98,6 +100,23 @@ class ClientDisconnected(TrilliumError):
 
     The operating system's error, if there was one, is the ``__cause__``.
     """
+
+
+class WebSocketClosed(ClientDisconnected):
+    """A WebSocket is closed, by whichever side, or its connection is gone.
+
+    Attributes:
+      code: Of the peer's Close (RFC 6455, 7.4); 1005 if it gave none, 1006 if none came.
+      reason: Of the peer's Close.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}".rstrip()
 
 
 class HttpError(TrilliumError):

@@ -121,7 +121,9 @@ def check_own_import(path: str, found: Import) -> Iterator[str]:
     folder = target[0]
     if folder == home:
         siblings = target[1:] or ((found.name,) if found.name else ())
-        if home == "handlers" and path != "handlers/__init__.py":
+        own_folder = path.split("/")[1:-1]
+        is_own = bool(own_folder) and [*siblings[:1]] == own_folder
+        if home == "handlers" and path != "handlers/__init__.py" and not is_own:
             yield f"a handler imports its sibling {'.'.join(siblings)}"
         return
     if folder not in LEVEL:
@@ -203,9 +205,10 @@ def violations(sources: Mapping[str, str]) -> list[str]:
 def siblings(path: str, found: Import, known: Collection[str]) -> Iterator[str]:
     """Find the files of its own folder that an import takes something from."""
     folder, _, _ = path.rpartition("/")
-    target = found.target
-    if folder and target[:1] == (folder,):
-        for name in (*target[1:2], *([found.name] if found.name and not target[1:] else [])):
+    home, target = tuple(folder.split("/")), found.target
+    if folder and target[: len(home)] == home:
+        below = target[len(home) :]
+        for name in (*below[:1], *([found.name] if found.name and not below else [])):
             sibling = f"{folder}/{name}.py"
             if sibling in known:
                 yield sibling
@@ -247,15 +250,16 @@ def test_no_files_of_a_folder_import_each_other() -> None:
 
 
 @pytest.mark.parametrize("typing", ["", "if TYPE_CHECKING:\n    "])
-def test_the_checker_finds_a_circle_of_any_length(typing: str) -> None:
+@pytest.mark.parametrize("home", ["conn", "handlers/x"])
+def test_the_checker_finds_a_circle_of_any_length(home: str, typing: str) -> None:
     sources = {
-        "conn/__init__.py": "from ._a import A\nfrom ._b import B",
-        "conn/_a.py": f"{typing}from ._b import B",
-        "conn/_b.py": "from . import _c",
-        "conn/_c.py": "from trillium_trio.conn._a import A",
-        "conn/_d.py": "from ._a import A",
+        f"{home}/__init__.py": "from ._a import A\nfrom ._b import B",
+        f"{home}/_a.py": f"{typing}from ._b import B",
+        f"{home}/_b.py": "from . import _c",
+        f"{home}/_c.py": f"from trillium_trio.{home.replace('/', '.')}._a import A",
+        f"{home}/_d.py": "from ._a import A",
     }
-    assert circles(sources) == {frozenset({"conn/_a.py", "conn/_b.py", "conn/_c.py"})}
+    assert circles(sources) == {frozenset({f"{home}/_a.py", f"{home}/_b.py", f"{home}/_c.py"})}
 
 
 LAWFUL = {
@@ -267,6 +271,7 @@ LAWFUL = {
     "a folder from the package": ("server/_run.py", "from trillium_trio import swansong"),
     "a folder by import": ("server/_run.py", "import trillium_trio.swansong"),
     "a folder that re-exports its files": ("handlers/__init__.py", "from ._router import Router"),
+    "a handler that is a folder": ("handlers/x/_y.py", "from ._z import z\nfrom . import _z"),
     "the package that re-exports": ("__init__.py", "from trillium_trio.testing import TestServer"),
     "the main module": ("__main__.py", "from trillium_trio.cli import main"),
     "a core dependency": ("codec/_head.py", "import h11"),
@@ -335,6 +340,16 @@ UNLAWFUL = {
         "handlers/_router.py",
         "from ._static import Static",
         "a handler imports its sibling _static",
+    ),
+    "a sibling of a handler that is a folder": (
+        "handlers/x/_y.py",
+        "from .._static import Static",
+        "a handler imports its sibling _static",
+    ),
+    "a folder beside a handler that is one": (
+        "handlers/x/_y.py",
+        "from ..static import Static",
+        "a handler imports its sibling static",
     ),
     "a sibling handler by name": (
         "handlers/_router.py",

@@ -4,6 +4,7 @@
 
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Health          liveness and readiness, which differ while the server drains
+    WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     sync_handler    a plain function, in a worker thread
 """
 
@@ -12,5 +13,15 @@ from __future__ import annotations
 from ._event_stream import Event, EventStream
 from ._health import Health
 from ._sync import sync_handler
+from .websocket import MessageCodec, WebSocket, WebSocketConn, accept_key
 
-__all__ = ["Event", "EventStream", "Health", "sync_handler"]
+__all__ = [
+    "Event",
+    "EventStream",
+    "Health",
+    "MessageCodec",
+    "WebSocket",
+    "WebSocketConn",
+    "accept_key",
+    "sync_handler",
+]

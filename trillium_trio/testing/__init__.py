@@ -6,6 +6,7 @@
     |- get, post, ...   ------>  TestResponse, with assertions
     |- session()        ------>  Session: several requests on one connection
     |- events()         ------>  EventReader: server-sent events as a browser gets them
+    |- websocket()      ------>  TestWebSocket: messages, and the code of the goodbye
     `- connect()        ------>  RawPeer: raw bytes
                  |
                  |  client's end       wrap_server     server's end
@@ -33,6 +34,7 @@ from ._response import TestResponse
 from ._restart import RestartReport, assert_restart_loses_nothing
 from ._server import TestServer
 from ._stop import assert_ends_after_stop
+from ._websocket import TestWebSocket
 
 __all__ = [
     "BreakingStream",
@@ -50,6 +52,7 @@ __all__ = [
     "StallingStream",
     "TestResponse",
     "TestServer",
+    "TestWebSocket",
     "WrapServer",
     "assert_ends_after_stop",
     "assert_restart_loses_nothing",

@@ -11,8 +11,10 @@ from ._events import EventReader
 from ._listener import MemoryListener
 from ._peer import RawPeer
 from ._request import build_request
+from ._websocket import TestWebSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Unpack
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ..swansong import ShutdownCompletion
     from ._listener import WrapServer
     from ._memory import MemoryStream
-    from ._request import Options
+    from ._request import HeadersLike, Options
     from ._response import TestResponse
 
 __all__ = ["TestServer"]
@@ -107,6 +109,28 @@ class TestServer(Client):
           ConnectionRefusedError: The server does not listen any more.
         """
         return EventReader(self._open(None), build_request("GET", path, **options))
+
+    def websocket(
+        self,
+        path: str = "/",
+        *,
+        headers: HeadersLike | None = None,
+        subprotocols: Sequence[str] = (),
+        wrap_server: WrapServer | None = None,
+    ) -> TestWebSocket:
+        """Return a WebSocket, to be opened by ``async with``; see `TestWebSocket`.
+
+        Args:
+          path: The target of the handshake, with its querystring.
+          headers: Fields of the handshake beside its own; ``Origin``, say.
+          subprotocols: To offer, the preferred one first.
+          wrap_server: See `MemoryListener.connect`.
+
+        Raises:
+          ConnectionRefusedError: The server does not listen any more.
+        """
+        stream = self._open(wrap_server)
+        return TestWebSocket(stream, path, headers=headers, subprotocols=subprotocols)
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Stop this server; see `Swansong.shut_down`. Await the result to wait for the drain."""
