@@ -10,7 +10,7 @@ from ..._log import kind_of
 from ..._util import as_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from websockets.extensions.base import Extension
     from websockets.frames import Frame
@@ -30,6 +30,9 @@ __all__ = [
 # RFC 6455, 5.2. The library's enum has them too, and costs an import at the start.
 _TEXT, _BINARY, _CLOSE = 1, 2, 8
 _CONTROL = 8
+_WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82
+# What a size of 16 bits holds. Copying that costs less than what the library does beside it.
+_LANE_BYTES = 65_535
 _OPEN = 1  # websockets.protocol.State.OPEN
 # RFC 6455, 5.5: a control frame's payload, of which a Close uses two bytes for its code.
 _MAX_REASON_BYTES = 123
@@ -54,15 +57,37 @@ class MessageCodec:
     Pings and the peer's Close are answered on the way. Every answer, and whatever the sending
     methods write, is returned by `take`.
 
+    Two lanes: what nearly every frame is, a short and whole message without compression, is read
+    and written here. The library does all the rest, and has the last word on what is malformed.
+
     Args:
       max_message_bytes: Of a message, whole and inflated.
       max_frame_bytes: Of one frame of it. Default: the same.
       max_fragments: Frames of one message.
       extensions: As `negotiate` has returned them.
       is_client: Whether this is the client's side.
+
+    Attributes:
+      is_open: Messages can be sent: neither side has sent its Close.
+      is_over: Nothing more is received: the peer has sent its Close, or broken a rule.
+      has_answers: Parsing has answered something that is to be sent: see `take`.
     """
 
-    __slots__ = ("_at", "_buffer", "_decoder", "_left", "_max_fragments", "_parts", "_protocol")
+    __slots__ = (
+        "_at",
+        "_buffer",
+        "_decoder",
+        "_lane_bytes",
+        "_left",
+        "_max_fragments",
+        "_parts",
+        "_protocol",
+        "_unmask",
+        "_writes_plain",
+        "has_answers",
+        "is_open",
+        "is_over",
+    )
 
     def __init__(
         self,
@@ -73,6 +98,10 @@ class MessageCodec:
         extensions: Extensions = (),
         is_client: bool = False,
     ) -> None:
+        # In C if there is a compiled one, which only this module knows.
+        from websockets.frames import (  # type: ignore[attr-defined]  # imported, and not in __all__  # noqa: PLC0415 (optional)
+            apply_mask,
+        )
         from websockets.protocol import CLIENT, SERVER, Protocol  # noqa: PLC0415 (optional)
 
         self._protocol: Protocol = Protocol(
@@ -81,7 +110,15 @@ class MessageCodec:
             logger=_silent,
         )
         self._protocol.extensions = list(extensions)
+        self._unmask: Callable[[bytes, bytes], bytes] = apply_mask
         self._max_fragments = max_fragments
+        self._writes_plain = not extensions and not is_client
+        # The longest payload that the lane reads, or -1: a client is sent no masks.
+        self._lane_bytes = (
+            min(_LANE_BYTES, max_message_bytes, max_frame_bytes or max_message_bytes)
+            if self._writes_plain
+            else -1
+        )
         self._buffer = b""
         # Where in the buffer parsing goes on, and how much of the current frame is to come.
         self._at = 0
@@ -89,6 +126,9 @@ class MessageCodec:
         # The fragments of the current message, and what decodes them if it is text.
         self._parts: list[Any] = []  # Any: str or bytes, never both
         self._decoder: codecs.IncrementalDecoder | None = None
+        self.is_open = True
+        self.is_over = False
+        self.has_answers = False
 
     # -- receiving -----------------------------------------------------------------------------
 
@@ -111,6 +151,37 @@ class MessageCodec:
           None if more bytes are needed, the peer has ended the conversation, or 64 frames have
           passed. `is_hungry` and `is_over` tell which.
         """
+        buffer, at = self._buffer, self._at
+        have = len(buffer) - at
+        if have > 6 and not self._left and not self.is_over:
+            second = buffer[at + 1]
+            if second < 254:
+                # Without a mask it is less than nothing.
+                size, start = second - 128, at + 6
+            elif second == 254 and have > 8:
+                size, start = buffer[at + 2] << 8 | buffer[at + 3], at + 8
+            else:
+                size, start = -1, at
+            end = start + size
+            if (
+                0 <= size <= self._lane_bytes
+                and end <= len(buffer)
+                and (buffer[at] == _WHOLE_TEXT or buffer[at] == _WHOLE_BINARY)
+                and self._protocol.current_size is None
+            ):
+                self._at = end
+                data = self._unmask(buffer[start:end], buffer[start - 4 : start])
+                if buffer[at] == _WHOLE_BINARY:
+                    return data
+                try:
+                    return data.decode()
+                except UnicodeDecodeError as error:
+                    self._refuse_text(error)
+                    return None
+        return self._parse() if have else None
+
+    def _parse(self) -> str | bytes | None:
+        """Have the library parse frame by frame, to the end of the next message."""
         protocol = self._protocol
         for _ in range(_MAX_FRAMES):
             buffer, at, left = self._buffer, self._at, self._left
@@ -128,15 +199,23 @@ class MessageCodec:
             self._at = at + len(piece)
             self._left = left - len(piece)
             protocol.receive_data(piece)
+            message = None
             for frame in protocol.events_received():
                 message = self._assemble(frame)  # type: ignore[arg-type]  # no handshake here
-                if message is not None:
-                    return message
-            if self.is_over:
-                self._buffer, self._at, self._left = b"", 0, 0
-                self._parts = []
-                return None
+            self._look()
+            if message is not None or self.is_over:
+                return message
         return None
+
+    def _look(self) -> None:
+        """See what has become of the connection."""
+        protocol = self._protocol
+        self.is_open = protocol.state == _OPEN
+        self.has_answers = bool(protocol.writes)
+        if protocol.close_rcvd is not None or protocol.parser_exc is not None:
+            self.is_over = True
+            self._buffer, self._at, self._left = b"", 0, 0
+            self._parts = []
 
     def _assemble(self, frame: Frame) -> str | bytes | None:
         """Return the message that a frame completes, if it does."""
@@ -149,44 +228,28 @@ class MessageCodec:
             if opcode:
                 self._decoder = _decoder() if opcode == _TEXT else None
             if len(self._parts) == self._max_fragments:
-                self._fail(1008, f"more than {self._max_fragments} fragments")
+                self.fail(1008, f"more than {self._max_fragments} fragments")
                 return None
             decoder = self._decoder
             self._parts.append(decoder.decode(data, frame.fin) if decoder else data)
         except UnicodeDecodeError as error:
-            self._fail(1007, f"{error.reason} at position {error.start}")
+            self._refuse_text(error)
             return None
         if not frame.fin:
             return None
         parts, self._parts = self._parts, []
         return "".join(parts) if decoder else b"".join(parts)
 
-    def _fail(self, code: int, reason: str) -> None:
-        self._protocol.fail(code, reason)
-        self._protocol.parser_exc = ValueError(reason)
+    def _refuse_text(self, error: UnicodeDecodeError) -> None:
+        self.fail(1007, f"{error.reason} at position {error.start}")
 
-    # -- the state -----------------------------------------------------------------------------
-
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can be sent: neither side has sent its Close."""
-        return self._protocol.state == _OPEN
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more is received: the peer has sent its Close, or broken a rule."""
-        return self._protocol.close_rcvd is not None or self._protocol.parser_exc is not None
+    # -- the end -------------------------------------------------------------------------------
 
     @property
     def failure(self) -> str | None:
         """The rule that the peer has broken, if it has."""
         error = self._protocol.parser_exc
         return None if error is None else str(error)
-
-    @property
-    def has_answers(self) -> bool:
-        """Whether there is something to `take`."""
-        return bool(self._protocol.writes)
 
     @property
     def received_close(self) -> tuple[int, str] | None:
@@ -209,11 +272,21 @@ class MessageCodec:
           TypeError: It is neither text nor bytes.
         """
         if isinstance(message, str):
-            self._protocol.send_text(message.encode())
+            data, opcode = message.encode(), _TEXT
         elif isinstance(message, bytes | bytearray | memoryview):
-            self._protocol.send_binary(as_bytes(message))
+            data, opcode = bytes(as_bytes(message)), _BINARY
         else:
             raise TypeError(f"a message is str or bytes, not {kind_of(message)}")
+        size = len(data)
+        if self._writes_plain and size < 126:
+            self._protocol.writes.append(b"%c%c%b" % (0x80 | opcode, size, data))
+        elif self._writes_plain and size <= _LANE_BYTES:
+            head = b"%c\x7e%c%c" % (0x80 | opcode, size >> 8, size & 255)
+            self._protocol.writes.append(head + data)
+        elif opcode == _TEXT:
+            self._protocol.send_text(data)
+        else:
+            self._protocol.send_binary(data)
 
     def ping(self, payload: bytes) -> None:
         """Write a Ping."""
@@ -231,14 +304,19 @@ class MessageCodec:
         """
         check_close_code(code)
         self._protocol.send_close(code, _cut(reason))
+        self.is_open = False
 
     def fail(self, code: int, reason: str) -> None:
         """Write a Close, and take nothing more from the peer."""
-        self._fail(code, _cut(reason))
+        self._protocol.fail(code, _cut(reason))
+        self._protocol.parser_exc = ValueError(reason)
+        self._look()
 
     def take(self) -> bytes:
         """Return, once, what is to be sent."""
-        writes = self._protocol.data_to_send()
+        protocol = self._protocol
+        writes, protocol.writes = protocol.writes, []
+        self.has_answers = False
         return writes[0] if len(writes) == 1 else b"".join(writes)
 
     def __repr__(self) -> str:

@@ -88,12 +88,12 @@ class WebSocketConn:
         "_outbox",
         "_queue",
         "_queued",
-        "_receivers",
         "_room",
         "_sends",
         "_timing",
         "_transport",
         "_turn",
+        "_waiting",
         "stop_grace",
         "subprotocol",
         "upgrade",
@@ -130,7 +130,7 @@ class WebSocketConn:
         self._news = trio.lowlevel.ParkingLot()
         self._is_reading = False
         self._is_ahead = False
-        self._receivers = 0
+        self._waiting = 0
         self._sends = 0
         self._credit = _CREDIT
         self._is_heard = False
@@ -176,17 +176,13 @@ class WebSocketConn:
         codec, queue = self._codec, self._queue
         self._sends = 0
         while True:
-            if queue:
-                message: str | bytes | None = queue.popleft()
-                self._queued -= _MESSAGE_COST + len(message)  # type: ignore[arg-type]  # not None
-            else:
-                message = codec.next_message()
-                if codec.has_answers:
-                    await self._answer()
+            message = codec.next_message() if not queue else self._take_queued()
+            if codec.has_answers:
+                await self._answer()
             if message is not None:
                 self._credit -= 1
                 if self._credit < 0:
-                    # Taken before the message is given out: a cancellation would lose it.
+                    # The message is already taken: a cancellation here would lose it.
                     self._credit = _CREDIT
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 return message
@@ -200,11 +196,7 @@ class WebSocketConn:
                 await trio.lowlevel.checkpoint()
                 raise ShuttingDownError("the server is shutting down")
             else:
-                self._receivers += 1
-                try:
-                    await self._fill()
-                finally:
-                    self._receivers -= 1
+                await self._fill()
 
     async def receive_json(self) -> Any:  # Any: what JSON holds is open
         """Wait for the next message and parse it as JSON.
@@ -223,37 +215,42 @@ class WebSocketConn:
         except (ValueError, RecursionError) as error:
             raise BadRequest("the message is not JSON") from error
 
+    def _take_queued(self) -> str | bytes:
+        message = self._queue.popleft()
+        self._queued -= _MESSAGE_COST + len(message)
+        return message
+
     async def _fill(self) -> None:
         """Wait until there is something new: bytes, the stop, or the end of the connection."""
         if self._is_reading:
-            await self._news.park()
+            self._waiting += 1
+            try:
+                await self._news.park()
+            finally:
+                self._waiting -= 1
             return
         self._is_reading = True
-        data: bytes | None = b""
         try:
             data = await self._transport.receive_some()
         except Woken:
-            data = None
+            return
         except ClientDisconnected:
-            pass
-        except trio.Cancelled:
-            data = None
-            raise
+            data = b""
         finally:
             self._is_reading = False
-            if data:
-                self._codec.feed(data)
-                self._is_heard = True
-                self._credit = _CREDIT
-            elif data is not None:
-                self._lose()
-            if self._news:
+            if self._waiting:
                 self._news.unpark_all()
+        if data:
+            self._codec.feed(data)
+            self._is_heard = True
+            self._credit = _CREDIT
+        else:
+            self._lose()
 
     async def _answer(self) -> None:
         """Send what the codec has answered to pings and to a Close."""
         # A peer that sends pings and does not read the answers has to wait.
-        while self._is_flushing and len(self._outbox) > _CREDIT and not self._is_lost:
+        while self._is_flushing and len(self._outbox) > _CREDIT:
             await self._room.park()
         self._push()
 
@@ -270,7 +267,7 @@ class WebSocketConn:
                 self._news.unpark_all()
             elif not codec.is_hungry:
                 await trio.lowlevel.checkpoint()
-            elif self._receivers:
+            elif self._waiting:
                 break  # the handler is back, and reads itself
             else:
                 await self._fill()
@@ -297,12 +294,18 @@ class WebSocketConn:
         Cancellation:
           The message is sent whole or not at all.
         """
-        if self._is_flushing or self._turn.locked():
+        if self._is_flushing:
             async with self._turn:
                 await self._flushed()
                 self._write(self._codec.send, message)
+        elif self._is_lost or not self._codec.is_open:
+            raise self._closed()
         else:
-            self._write(self._codec.send, message)
+            # As `_write` does; a call less for what nearly every message takes.
+            self._codec.send(message)
+            self._push()
+            if self._is_lost:
+                raise self._closed()
         self._sends += 1
         if self._sends > 1:
             # The handler does not receive, but the peer may ping, or close.

@@ -1,0 +1,1 @@
+"""Echo over WebSockets, beside uvicorn's two implementations."""
