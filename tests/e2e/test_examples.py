@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from websockets.sync.client import unix_connect
 
 from tests.meta._tree import ROOT
 
@@ -202,6 +203,23 @@ def test_upgrade_shouts_and_says_goodbye(start: Callable[[str], Program]) -> Non
         assert lines.readline() == b"HELLO\n"
         program.process.send_signal(signal.SIGTERM)
         assert lines.read() == b"BYE\n"
+    program.wait_end()
+
+
+def test_chat_says_goodbye_and_why(start: Callable[[str], Program]) -> None:
+    program = start("chat")
+    assert "<!doctype html>" in program.get()
+    with ExitStack() as stack:
+        ann, bob = (
+            stack.enter_context(unix_connect(str(program.path), "ws://localhost/"))
+            for _ in range(2)
+        )
+        ann.send("hello")
+        assert ann.recv() == bob.recv() == "hello"
+        program.process.send_signal(signal.SIGTERM)
+        for each in (ann, bob):
+            assert list(each) == ["(the server restarts, see you soon)"]
+            assert each.close_code == 1001
     program.wait_end()
 
 
