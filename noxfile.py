@@ -2,7 +2,7 @@
 
 ``nox`` runs the tests on every Python that is installed, once more with the lowest versions of what
 is required, and the static checks. Asked for by name: ``nox -s bench`` runs the benchmarks,
-``nox -s fuzz`` the fuzzers, ``nox -s soak`` the soak.
+``nox -s fuzz`` the fuzzers, ``nox -s soak`` the soak, ``nox -s autobahn`` Autobahn's test suite.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz each target in turn; arguments after ``--`` go to ``python -m tests.fuzz``."""
     session.install("-e", ".[fuzz]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def autobahn(session: nox.Session) -> None:
+    """Run Autobahn's fuzzing client, which needs a python2.7; arguments go to the script."""
+    session.install("-e", ".[websockets]")
+    session.run("python", "-m", "tests.interop.autobahn", *session.posargs)
 
 
 @nox.session

@@ -557,6 +557,31 @@ async def test_ws_12_a_peer_that_does_not_read_is_cut(
     assert len(sent) == 1
 
 
+async def test_ws_8_others_may_send_to_a_socket_that_was_cut(autojump_clock: MockClock) -> None:
+    async def fn(ws: WebSocketConn) -> None:
+        sockets.append(ws)
+        if len(sockets) == 1:
+            await ws.send("x" * 1000)
+            await trio.sleep_forever()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(6)
+            with pytest.raises(WebSocketClosed):
+                await sockets[0].send("still there?")
+            ends.append("raised")
+
+    sockets: list[WebSocketConn] = []
+    ends: list[str] = []
+    async with serving(fn, tt.Config(drain_timeout=5.0)) as app:
+        first = await open_raw(app, wrap_server=Stalling())
+        second = await open_raw(app)
+        await wait_all_tasks_blocked()
+        app.shut_down()
+        await trio.sleep(10)
+        first.peer.close()
+        second.peer.close()
+    assert ends == ["raised"]
+
+
 async def test_ws_12_the_handler_has_its_own_write_timeout(autojump_clock: MockClock) -> None:
     async def fn(ws: WebSocketConn) -> None:
         with pytest.raises(WebSocketClosed):
@@ -589,6 +614,48 @@ async def test_ws_12_pings_without_a_reader_are_bounded(autojump_clock: MockCloc
         for _ in range(30_000):
             assert await client.receive() == (PONG, b"x" * 100)
         client.peer.close()
+
+
+async def test_ws_4_a_cancelled_receive_loses_no_message(autojump_clock: MockClock) -> None:
+    """Not even while answers to pings wait for the peer."""
+
+    async def fn(ws: WebSocketConn) -> None:
+        while len(seen) < 200:
+            with trio.move_on_after(0.1):
+                seen.append(await ws.receive())
+        stalling.resume()
+
+    seen: list[str | bytes] = []
+    stalling = Stalling()
+    async with serving(fn, write_timeout=inf) as app:
+        client = await open_raw(app, wrap_server=stalling)
+        await client.send(*(frame(PING) + frame(TEXT, b"%d" % each) for each in range(200)))
+        with trio.fail_after(100):
+            while len(seen) < 200:
+                await trio.sleep(1)
+        client.peer.close()
+    assert seen == [str(each) for each in range(200)]
+
+
+async def test_ws_12_the_stop_reaches_a_reader_whose_answers_wait(
+    autojump_clock: MockClock,
+) -> None:
+    async def fn(ws: WebSocketConn) -> None:
+        async for _ in ws:
+            pass
+        ends.append(trio.current_time())
+
+    ends: list[float] = []
+    async with serving(fn, tt.Config(drain_timeout=20.0), write_timeout=10.0) as app:
+        client = await open_raw(app, wrap_server=Stalling())
+        for _ in range(100):
+            await client.send(frame(PING))
+            await wait_all_tasks_blocked()
+        start = trio.current_time()
+        app.shut_down()
+        await trio.sleep(1)
+        client.peer.close()
+    assert ends == [start]
 
 
 # -- WS-13 -------------------------------------------------------------------------------------

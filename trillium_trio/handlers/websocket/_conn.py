@@ -34,6 +34,8 @@ _MESSAGE_COST = 64
 # So many messages without a wait, then others have their turn: a fast peer could otherwise keep
 # the loop to itself.
 _CREDIT = 16
+# So many answers to pings wait for a peer that does not read; then it is not read from either.
+_MAX_ANSWERS = 16
 _MAX_PING_BYTES = 125  # RFC 6455, 5.5
 
 
@@ -55,8 +57,8 @@ class WebSocketConn:
     .. code-block:: text
 
         the handler's task   receive: read, parse, answer pings     send: write at once what fits
-        children             _watch_stop    ends receiving
-                             _keep_alive    sends pings, misses answers
+        children             watch_stop     ends receiving
+                             keep_alive     sends pings, misses answers
                              _flush         while the peer is slow: sends the rest
                              _read_ahead    while the handler only sends: notices pings and Close
 
@@ -178,7 +180,7 @@ class WebSocketConn:
         while True:
             message = codec.next_message() if not queue else self._take_queued()
             if codec.has_answers:
-                await self._answer()
+                self._push()
             if message is not None:
                 self._credit -= 1
                 if self._credit < 0:
@@ -222,6 +224,10 @@ class WebSocketConn:
 
     async def _fill(self) -> None:
         """Wait until there is something new: bytes, the stop, or the end of the connection."""
+        if self._is_flushing and len(self._outbox) > _MAX_ANSWERS:
+            # A peer that sends pings and does not read the answers has to wait.
+            await self._room.park()
+            return
         if self._is_reading:
             self._waiting += 1
             try:
@@ -247,20 +253,13 @@ class WebSocketConn:
         else:
             self._lose()
 
-    async def _answer(self) -> None:
-        """Send what the codec has answered to pings and to a Close."""
-        # A peer that sends pings and does not read the answers has to wait.
-        while self._is_flushing and len(self._outbox) > _CREDIT:
-            await self._room.park()
-        self._push()
-
     async def _read_ahead(self) -> None:
         """Read while the handler does not, as far as 64 KiB of messages."""
         codec = self._codec
         while self._queued < _AHEAD_BYTES and not codec.is_over and not self._is_lost:
             message = codec.next_message()
             if codec.has_answers:
-                await self._answer()
+                self._push()
             if message is not None:
                 self._queue.append(message)
                 self._queued += _MESSAGE_COST + len(message)
@@ -441,7 +440,43 @@ class WebSocketConn:
         if self._is_wake_due:
             self._wake_reader()
 
-    # -- the end -------------------------------------------------------------------------------
+    async def _wait_closed(self) -> None:
+        codec = self._codec
+        await self._flushed()
+        with trio.move_on_after(self._timing.close_timeout) as scope:
+            while not codec.is_over and not self._is_lost:
+                message = codec.next_message()
+                if codec.has_answers:
+                    self._push()
+                if message is None and codec.is_hungry:
+                    await self._fill()
+                else:
+                    await trio.lowlevel.checkpoint()
+        if scope.cancelled_caught:
+            self._log(f"sent no Close in {self._timing.close_timeout:g} s")
+        self._lose()
+
+    def _lose(self) -> None:
+        """Give the connection up: whoever waits has to look again."""
+        self._is_lost = True
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        self._news.unpark_all()
+        self._room.unpark_all()
+        # A wake hits both directions, and half a frame may be under way: then it comes after it.
+        self._is_wake_due = self._is_flushing
+        if self._is_reading and not self._is_flushing:
+            self._transport.wake("look again")
+            self._transport.clear_wake()
+
+    def _closed(self) -> WebSocketClosed:
+        return WebSocketClosed(self.close_code or 1006, self.close_reason)
+
+    def _log(self, what: str) -> None:
+        logger.info("%s: GET %s: %s", self._transport.peer, self.upgrade.path, what)
+
+    # -- for `WebSocket` -----------------------------------------------------------------------
 
     async def say_goodbye(self, code: int | None) -> None:
         """Close with a code unless that is done, and see that everything is sent.
@@ -464,22 +499,7 @@ class WebSocketConn:
                 self._transport.send_nowait(self._codec.take())
             except (ClientDisconnected, OSError):
                 pass  # it cannot be told any more
-
-    async def _wait_closed(self) -> None:
-        codec = self._codec
-        await self._flushed()
-        with trio.move_on_after(self._timing.close_timeout) as scope:
-            while not codec.is_over and not self._is_lost:
-                message = codec.next_message()
-                if codec.has_answers:
-                    await self._answer()
-                if message is None and codec.is_hungry:
-                    await self._fill()
-                else:
-                    await trio.lowlevel.checkpoint()
-        if scope.cancelled_caught:
-            self._log(f"sent no Close in {self._timing.close_timeout:g} s")
-        self._lose()
+        self._is_lost = True
 
     async def watch_stop(self) -> None:
         """End receiving, `stop_grace` seconds after the stop.
@@ -518,40 +538,18 @@ class WebSocketConn:
                 self._lose()
                 return
 
-    def _lose(self) -> None:
-        """Give the connection up: whoever waits has to look again."""
-        self._is_lost = True
-        self._news.unpark_all()
-        self._room.unpark_all()
-        self._wake_reader()
-
-    def _wake_reader(self) -> None:
-        self._news.unpark_all()
-        # A wake hits both directions, and half a frame may be under way: then it comes after it.
-        self._is_wake_due = self._is_flushing
-        if self._is_reading and not self._is_flushing:
-            self._transport.wake("look again")
-            self._transport.clear_wake()
-
-    def _closed(self) -> WebSocketClosed:
-        self._is_lost = True
-        return WebSocketClosed(self.close_code or 1006, self.close_reason)
-
-    def _log(self, what: str) -> None:
-        logger.info("%s: GET %s: %s", self._transport.peer, self.upgrade.path, what)
-
     # -- facts ---------------------------------------------------------------------------------
 
     @property
     def close_code(self) -> int | None:
-        """The code of the peer's Close: 1005 if it gave none; 1006 if it left without a Close.
+        """The code of the peer's Close: 1005 if it gave none.
 
-        None while the peer has done neither.
+        1006 if it left without a Close, broke a rule, or was given up; None while it is connected.
         """
         received = self._codec.received_close
         if received is not None:
             return received[0]
-        return 1006 if self._is_lost else None
+        return 1006 if self._is_lost or self._codec.is_over else None
 
     @property
     def close_reason(self) -> str:

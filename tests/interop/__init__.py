@@ -1,0 +1,1 @@
+"""Other people's clients, test suites and applications."""
