@@ -36,6 +36,13 @@ SUITE = ("autobahntestsuite==0.8.2", "twisted==20.3.0", "autobahn==0.10.9")
 FOLDER = Path(tempfile.gettempdir()) / "autobahntestsuite-0.8.2"
 WSTEST = "import sys; from autobahntestsuite.wstest import run; sys.exit(run())"
 AGENT = "trillium-trio"
+# Large messages (9) and long conversations (12 and 13) take its client an hour: of these, some.
+SHORT = [f"{section}.*" for section in (1, 2, 3, 4, 5, 6, 7, 10)]
+COMPRESSED = [
+    f"{section}.{number}"
+    for section in ("12.1", "12.2", "12.3", *(f"13.{each}" for each in range(1, 8)))
+    for number in range(1, 4)
+]
 # How bad each is; what is not there is as good as can be.
 BADNESS = {"OK": 0, "INFORMATIONAL": 0, "UNIMPLEMENTED": 1, "NON-STRICT": 2}
 FAILED = 3
@@ -130,7 +137,7 @@ def fuzz(mode: str, python: str, cases: list[str]) -> Results:
                     "outdir": folder,
                     "servers": [{"agent": AGENT, "url": f"{scheme}://127.0.0.1:{port}"}],
                     "cases": cases,
-                    "exclude-cases": [] if mode == "deflate" else ["12.*", "13.*"],
+                    "exclude-cases": [],
                     "exclude-agent-cases": {},
                 }
             ),
@@ -160,7 +167,7 @@ def main() -> int:
     parser.add_argument("modes", nargs="*", help=f"of {', '.join(MODES)} (default: all)")
     parser.add_argument("--serve", nargs=2, metavar=("MODE", "PORT"), help=argparse.SUPPRESS)
     parser.add_argument("--update", action="store_true", help="write what was found to the file")
-    parser.add_argument("--cases", nargs="*", default=["*"], help="as 7.1.* (default: all)")
+    parser.add_argument("--cases", nargs="*", help="as 7.1.*, or * for all (default: the short)")
     options = parser.parse_args()
     if options.serve:
         serve(options.serve[0], int(options.serve[1]))
@@ -170,12 +177,14 @@ def main() -> int:
     expected = load() if RATCHET.exists() else {}
     worse = []
     for mode in options.modes or MODES:
-        results = fuzz(mode, python, options.cases)
+        default = SHORT + COMPRESSED if mode == "deflate" else SHORT
+        results = fuzz(mode, python, options.cases or default)
         worse += [f"{mode}: {each}" for each in compare(expected.get(mode, {}), results)]
         expected[mode] = results
     print("\n".join(worse) or "nothing is worse than it was")
     if options.update:
-        RATCHET.write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
+        ordered = {mode: expected[mode] for mode in MODES if mode in expected}
+        RATCHET.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
     return bool(worse) and not options.update
 
 

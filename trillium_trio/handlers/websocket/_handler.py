@@ -59,7 +59,7 @@ class WebSocket(Handler):
         Unit: bytes.
       max_fragments: Of one message; beyond it Close 1008. Default: 1024. Unit: frames.
         Prevents: memory filled by empty frames.
-      compression: Whether to agree to permessage-deflate (RFC 7692). It costs 54 KiB for each
+      compression: Whether to agree to permessage-deflate (RFC 7692). It costs some 40 KiB for each
         connection, and time for each message. Default: False.
       ping_interval: Of silence, after which the peer is sent a Ping; ``inf``: never. Default: 20.
         Unit: seconds. Prevents: proxies that cut idle connections, and peers that have gone.
