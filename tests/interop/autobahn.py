@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,20 +109,16 @@ def install(python: str) -> None:
 def serving(mode: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", __spec__.name, "--serve", mode, str(port)])
+    command = [sys.executable, "-m", __spec__.name, "--serve", mode, str(port)]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
     try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                if server.poll() is not None:
-                    sys.exit("the server did not start")
-                time.sleep(0.05)
+        if "listening" not in (first := server.stderr.readline()):
+            sys.exit(f"the server did not start: {first}")
         yield port
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
 
 
 def fuzz(mode: str, python: str, cases: list[str]) -> Results:
