@@ -102,6 +102,6 @@ def _make_importable(folder: Path) -> None:
 
 def _call(factory: object, target: str) -> object:
     if inspect.iscoroutinefunction(factory) or not callable(factory):
-        raise CannotStart(f"{target} is not a factory: expected a function without arguments")
+        raise CannotStart(f"{target} is not a factory: expected a plain function without arguments")
     result: object = factory()
     return result

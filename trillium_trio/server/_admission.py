@@ -33,7 +33,7 @@ _RETRY_AFTER_SECONDS = 1
 _BATCH_SHARE = 16
 _MAX_BATCH = 64
 # After a scan that finds too few idle connections, the next one waits for this long per connection:
-# a server full of busy ones refuses cheaply. A scan takes 1 % of that; below 64 it is negligible.
+# a server full of busy ones refuses cheaply. A scan takes 1 % of that; up to 64 it is negligible.
 _PAUSE_SECONDS = 10e-6
 _MAX_UNPAUSED = 64
 # How many new connections wait for room, and for how many turns of the loop. A socket closes in one

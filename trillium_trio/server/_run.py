@@ -38,7 +38,7 @@ def run(server: Server) -> DrainReport:
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
         raise MisuseError(
-            "run() would block the asyncio loop of this thread: spawn() serves in another thread"
+            "run() would block the asyncio loop of this thread: use spawn() to serve in another"
         )
 
     async def serve() -> None:
