@@ -43,7 +43,7 @@ _WINDOW_BITS = 12
 _COMPRESS = {"memLevel": 5}
 
 _decoder = codecs.getincrementaldecoder("utf-8")
-# The library logs each connection that closes. What is worth a line, our handler logs.
+# The library logs every connection that closes. Our handler logs what matters.
 _silent = logging.Logger("trillium_trio.handlers.websocket", logging.CRITICAL + 1)
 
 
@@ -58,7 +58,7 @@ class MessageCodec:
     methods write, is returned by `take`.
 
     Two lanes: what nearly every frame is, a short and whole message without compression, is read
-    and written here. The library does all the rest, and has the last word on what is malformed.
+    and written here. The library does all the rest, and decides what is malformed.
 
     Args:
       max_message_bytes: Of a message, whole and inflated.
@@ -293,7 +293,7 @@ class MessageCodec:
         self._protocol.send_ping(payload)
 
     def pong(self, payload: bytes) -> None:
-        """Write a Pong that nobody has asked for: a sign of life."""
+        """Write an unsolicited Pong."""
         self._protocol.send_pong(payload)
 
     def close(self, code: int, reason: str) -> None:

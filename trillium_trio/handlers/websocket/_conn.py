@@ -31,10 +31,10 @@ logger = SafeLogger("trillium_trio.handlers")
 _AHEAD_BYTES = 65_536
 # What a message costs beside its content.
 _MESSAGE_COST = 64
-# So many messages without a wait, then others have their turn: a fast peer could otherwise keep
-# the loop to itself.
+# After this many messages without a wait, other tasks run: a fast peer could otherwise keep the
+# loop to itself.
 _CREDIT = 16
-# So many answers to pings wait for a peer that does not read; then it is not read from either.
+# When more answers to pings than this wait for a peer that does not read, we stop reading from it.
 _MAX_ANSWERS = 16
 _MAX_PING_BYTES = 125  # RFC 6455, 5.5
 
@@ -359,11 +359,11 @@ class WebSocketConn:
     async def close(self, code: int | None = None, reason: str = "") -> None:
         """Send a Close and wait for the peer's, for at most ``close_timeout``.
 
-        Messages that come meanwhile are thrown away. Does nothing if the connection is closed.
+        Messages that arrive meanwhile are discarded. Does nothing if the connection is closed.
 
         Args:
           code: Why (RFC 6455, 7.4). Default: 1000, after the stop ``stop_code``.
-          reason: For people; cut to 123 bytes.
+          reason: Human-readable; cut to 123 bytes.
 
         Raises:
           ValueError: The code is not for sending.
@@ -513,7 +513,7 @@ class WebSocketConn:
         self._wake_reader()
 
     async def keep_alive(self) -> None:
-        """Send a ping when the peer is silent; give it up if it does not answer.
+        """Send a ping when the peer is silent; drop it if it does not answer.
 
         Cancellation:
           Ends it.
@@ -531,7 +531,7 @@ class WebSocketConn:
             await trio.sleep(timeout)
             # If the loop was blocked, what has come meanwhile is read in this very turn.
             await trio.lowlevel.checkpoint()
-            # Of a handler that leaves messages unread nobody knows whether its peer answers.
+            # Where the handler leaves messages unread, the answer may be unread as well.
             if not self._is_heard and self._is_reading and codec.is_open:
                 codec.fail(1011, f"no answer to a ping in {timeout:g} s")
                 self._push()

@@ -50,9 +50,9 @@ class WebSocket(Handler):
 
     Args:
       fn: An async function that is called with a `WebSocketConn`, in the connection's task.
-      subprotocols: Those that it speaks. The client's first among them is agreed upon.
+      subprotocols: Those that it supports. The client's first among them is selected.
       origins: Which pages may connect, as ``https://example.com``; ``"*"``: any. The default
-        ``"same"`` is the host of the request. A client that sends no Origin is no browser.
+        ``"same"`` is the host of the request. A client that sends no Origin is not a browser.
       max_message_bytes: Of a message, inflated; beyond it Close 1009. Default: 1 MiB. Unit: bytes.
         Prevents: memory filled by one peer.
       max_frame_bytes: Of one frame; beyond it Close 1009. Default: ``max_message_bytes``.

@@ -60,8 +60,8 @@ def shake_hands(
     Args:
       conn: The request.
       subprotocols: Those that the handler speaks.
-      origins: Those that are let in, without regard to case; ``"*"`` lets in all. None: the one
-        of the request itself.
+      origins: The allowed ones, in lower case; ``"*"`` allows all. None: that of the request
+        itself.
       compression: Whether to agree to it.
     """
     headers = conn.request_headers
