@@ -2,8 +2,9 @@
 
 .. code-block:: text
 
-    Service              what all connections of a server share: handler, limits, swansong, watchdog
+    Service              what all connections of a server share: handler, limits, swansong
       Watchdog           one task: every timeout of every connection
+      Poller             one task: receives for all while many are ready at once (`transport`)
       Connection         one transport from accept to close: the boundary, the notice, the cut
         Wire             its timed reads and writes, its read-ahead
         ConnectionLink   what a conn may ask of it: facts and disconnects

@@ -87,6 +87,7 @@ class Connection(ABC):
     def __init__(self, service: Service, transport: Transport) -> None:
         self.service: Service = service
         self.transport: Transport = transport
+        transport.join(service.poller)
         wire = Wire(transport, service.watchdog, service.http)
         self.wire: Wire = wire
         self.link: ConnectionLink = ConnectionLink(service.info, wire)

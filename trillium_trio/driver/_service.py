@@ -12,6 +12,7 @@ import trio
 from ..codec import HeadLimits
 from ..conn import Handler, Sequence, handler_name, leaves, run_handler
 from ..http import http_date
+from ..transport import Poller
 from ._watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Service:
         "now",
         "on_exit",
         "on_idle",
+        "poller",
         "run",
         "server_line",
         "swansong",
@@ -124,6 +126,7 @@ class Service:
         # The clock itself, for what looks at it several times per request.
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.watchdog: Watchdog = Watchdog()
+        self.poller: Poller = Poller()
         self._date_line = b""
         self._date_until = -inf
         self.server_line: bytes = (

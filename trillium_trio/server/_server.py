@@ -51,7 +51,7 @@ class Server:
         serve
         `- attendants nursery    the drain's reports; forwards a cancel() during the start
            `- lifespans              each in a scope, whose deadline is set when clean-up begins
-              `- services nursery        watchdog, services
+              `- services nursery        watchdog, poller, services
                  `- connections nursery     connections, background work: never cancelled as a whole
                     `- accept nursery          one accept loop per listener
 
@@ -321,6 +321,7 @@ class Server:
         with _ungrouped(), self._abort:
             async with trio.open_nursery() as services:
                 services.start_soon(service.watchdog.run)
+                services.start_soon(service.poller.run)
                 async with trio.open_nursery() as connections:
                     self._tasks.open(background=connections, services=services)
                     await self._accept(service, connections, drain)

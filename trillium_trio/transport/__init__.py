@@ -9,6 +9,9 @@ There are three kinds:
     StreamTransport   any `trio.abc.Stream`: what an application's own listener yields
     TlsTransport      TLS over one of the two, in practice the first
 
+Sockets wait with trio, or, while many are ready at once, at the `Poller` of their server, which
+receives for them.
+
 Theory of operation. Timeouts and the stop must end a wait for the peer without cancelling what the
 task does next. So there are three ways out of a wait, and they are never mixed up:
 
@@ -31,6 +34,7 @@ from __future__ import annotations
 from ._closing import close_politely
 from ._handshake_error import HandshakeError
 from ._listener import Listener, host_and_port
+from ._poller import Poller
 from ._stream import StreamTransport
 from ._tcp import SocketTransport
 from ._tls import TlsTransport
@@ -39,6 +43,7 @@ from ._transport import Transport, Woken
 __all__ = [
     "HandshakeError",
     "Listener",
+    "Poller",
     "SocketTransport",
     "StreamTransport",
     "TlsTransport",

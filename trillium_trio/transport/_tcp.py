@@ -13,10 +13,12 @@ from anyio.to_thread import run_sync
 from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
 from ..exceptions import ClientDisconnected
+from ._poller import Registration, discard_notice
 from ._transport import Transport, Woken, has_hung_up, is_gone
 
 if TYPE_CHECKING:
     from ._listener import Listener
+    from ._poller import Poller
 
 # SO_LINGER on, for 0 seconds: close(2) drops what is unsent and answers with RST.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -30,11 +32,14 @@ class SocketTransport(Transport):
     and a try that fails costs a system call each time. It sends the other way round: at once, and
     waits only if that would block.
 
+    It waits to receive with trio, or at a poller that says when (see `Poller`); to send, with trio.
+
     The wake is `trio.lowlevel.notify_closing`: it wakes both waits of a descriptor with
-    `trio.ClosedResourceError`, cancels nothing, and the socket can be waited for again.
+    `trio.ClosedResourceError`, cancels nothing, and the socket can be waited for again. At the
+    poller the same is done to whoever waits there.
     """
 
-    __slots__ = ("_is_closed", "_sock")
+    __slots__ = ("_is_closed", "_is_receiving", "_poller", "_registration", "_sock")
 
     sends_files: ClassVar[bool] = hasattr(os, "sendfile")
 
@@ -50,21 +55,40 @@ class SocketTransport(Transport):
         sock.setblocking(False)
         self._sock = sock
         self._is_closed = False
+        # trio sees two receives only if both wait with it.
+        self._is_receiving = False
+        self._poller: Poller | None = None
+        self._registration: Registration | None = None
+
+    def join(self, poller: Poller) -> None:
+        self._poller = poller
 
     async def receive_some(self, max_bytes: int = 65536) -> bytes:
-        # The hot path of every request: one wait, one recv, no call in between.
-        while self.wake_reason is None and not self._is_closed:
-            try:
-                await wait_readable(self._sock)
-                return self._sock.recv(max_bytes)
-            except trio.ClosedResourceError as exc:
-                raise self._end_of_wait() from exc
-            except BlockingIOError:
-                pass  # Woken for nothing, which trio and the kernel both may do: wait again.
-            except OSError as exc:
-                self._translate(exc)
-                raise
-        raise self._end_of_wait()
+        if self._is_receiving:
+            raise trio.BusyResourceError("another task is receiving from this transport")
+        poller = self._poller
+        self._is_receiving = True
+        try:
+            # The hot path of every request: one wait, one recv, no call in between.
+            while self.wake_reason is None and not self._is_closed:
+                try:
+                    if poller is not None:
+                        if poller.direct <= 0:
+                            return await self._registered(poller).receive(max_bytes)
+                        poller.direct -= 1
+                    await wait_readable(self._sock)
+                    return self._sock.recv(max_bytes)
+                except trio.ClosedResourceError as exc:
+                    raise self._end_of_wait() from exc
+                except BlockingIOError:
+                    # Woken for nothing, which trio and the kernel both may do: wait again.
+                    discard_notice(self._sock)
+                except OSError as exc:
+                    self._translate(exc)
+                    raise
+            raise self._end_of_wait()
+        finally:
+            self._is_receiving = False
 
     def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
         try:
@@ -138,13 +162,26 @@ class SocketTransport(Transport):
     def _close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            # First: a wait on a descriptor that is closed under it would never end.
-            notify_closing(self._sock)
+            # First: a wait on a descriptor that is closed under it would never end, and the next
+            # socket gets its number.
+            self._interrupt()
+            if self._registration is not None:
+                self._registration.end()
             self._sock.close()
 
     def _end_waits(self) -> None:
         if not self._is_closed:
-            notify_closing(self._sock)
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._registration is not None:
+            self._registration.interrupt(trio.ClosedResourceError())
+        notify_closing(self._sock)
+
+    def _registered(self, poller: Poller) -> Registration:
+        if self._registration is None:
+            self._registration = Registration(poller, self._sock)
+        return self._registration
 
     def _end_of_wait(self) -> ClientDisconnected | Woken:
         """What a wait raises that was ended, or not begun, because of what we did."""

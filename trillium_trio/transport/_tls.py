@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import trio
 
@@ -12,6 +12,9 @@ from ..exceptions import ClientDisconnected
 from ._closing import discard
 from ._handshake_error import OPENING_BYTES, HandshakeError, is_http_request, reason_of
 from ._transport import Transport, Woken
+
+if TYPE_CHECKING:
+    from ._poller import Poller
 
 # The plaintext of one record (RFC 8446, 5.1), and room for what encryption adds to it. OpenSSL's
 # buffers never shrink, so one record at a time passes through them: idle connections stay small.
@@ -105,6 +108,9 @@ class TlsTransport(Transport):
     @property
     def is_silent(self) -> bool:
         return not self._opening
+
+    def join(self, poller: Poller) -> None:
+        self.below.join(poller)
 
     # -- the handshake -------------------------------------------------------------------------
 

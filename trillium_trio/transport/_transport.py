@@ -12,6 +12,7 @@ from ._listener import host_and_port
 
 if TYPE_CHECKING:
     from ._listener import Listener
+    from ._poller import Poller
 
 # The peer, or the way to it, is gone. ENOTCONN is what shutdown(2) says after a reset.
 _GONE = frozenset(
@@ -104,6 +105,9 @@ class Transport(ABC):
     def is_silent(self) -> bool:
         """Whether it is known that nothing has come yet. Only TLS needs to know."""
         return False
+
+    def join(self, poller: Poller) -> None:  # noqa: B027 (nothing is right for most)
+        """Wait at a poller from now on, when it is worth it. Only sockets do."""
 
     async def handshake(self) -> None:  # noqa: B027 (nothing is right for most)
         """Do what must happen before the first byte: the TLS handshake; nothing on plaintext.

@@ -28,6 +28,8 @@ from trillium_trio.transport import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tests.unit.transport.conftest import RunPoller
+
 TCP = Listener(kind="tcp", address=("127.0.0.1", 8080))
 UNIX = Listener(kind="unix", address="/run/x")
 TLS = Listener(kind="tcp", address=("127.0.0.1", 8443), is_tls=True)
@@ -38,19 +40,28 @@ class Pair(NamedTuple):
     peer: trio.abc.Stream
 
 
-@pytest.fixture(params=["socket", "stream", "tls"])
-async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
+KINDS = [
+    "socket",
+    pytest.param("polled socket", marks=pytest.mark.needs_poller),
+    "stream",
+    "tls",
+    pytest.param("polled tls", marks=pytest.mark.needs_poller),
+]
+
+
+@pytest.fixture(params=KINDS)
+async def pair(request: pytest.FixtureRequest, run_poller: RunPoller) -> AsyncIterator[Pair]:
     transport: Transport
     ends: tuple[trio.abc.Stream, trio.abc.Stream] = memory_stream_pair()
     near, peer = ends
     match request.param:
-        case "socket":
+        case "socket" | "polled socket":
             sock, far = socket.socketpair()
             transport = SocketTransport(sock, UNIX)
             peer = trio.SocketStream(trio.socket.from_stdlib_socket(far))
         case "stream":
             transport = StreamTransport(near, TCP)
-        case "tls":
+        case "tls" | "polled tls":
             sock, far = socket.socketpair()
             peer = client = trio.SSLStream[trio.abc.Stream](
                 trio.SocketStream(trio.socket.from_stdlib_socket(far)),
@@ -65,10 +76,22 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
             # A session ticket that the client leaves unread would make a reset of its close.
             await transport.send_all(b".")
             assert await client.receive_some() == b"."
+    if request.param.startswith("polled"):
+        transport.join(await run_poller())
     yield Pair(transport, peer)
     transport.abort()
     await transport.aclose()
     await trio.aclose_forcefully(peer)
+
+
+async def test_only_one_receives_at_a_time(pair: Pair, nursery: trio.Nursery) -> None:
+    received = collect(nursery, pair.transport.receive_some)
+    await wait_all_tasks_blocked()
+    with pytest.raises(trio.BusyResourceError):
+        await pair.transport.receive_some()
+    await pair.peer.send_all(b"for the first")
+    await wait_all_tasks_blocked()
+    assert received == [b"for the first"]
 
 
 async def test_receives_what_is_there_and_then_the_end(pair: Pair) -> None:
