@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -26,12 +27,15 @@ from tests.unit.transport._tls import server_context
 from tests.wire import UPGRADE, Listener, Peer, chunked, request, settled
 from trillium_trio import driver
 from trillium_trio.driver import Http1Connection, Service
+from trillium_trio.driver._outbox import Outbox
 from trillium_trio.listeners import PreboundBind, TlsBind
+from trillium_trio.transport import StreamTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from trillium_trio.conn import HandlerLike
+    from trillium_trio.driver._outbox import Queued
     from trillium_trio.http import BodyLike
 
 # The last: what is sent meets TLS in lockstep, and is none.
@@ -484,7 +488,30 @@ def test_a_socket_at_every_step() -> None:
         sweep(scenario)
 
 
-def test_every_await(tmp_path: Path) -> None:
+@contextmanager
+def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each plain answer wait for a turn, and come back because nothing takes it at once."""
+
+    def begin(self: Outbox) -> None:
+        make(self)
+        self.is_open = True
+
+    def add(self: Outbox, answer: Queued, size: int) -> None:
+        async def send() -> None:
+            self.send()
+
+        put(self, answer, size)
+        trio.lowlevel.spawn_system_task(send)
+
+    make, put = Outbox.__init__, Outbox.add
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "__init__", begin)
+        patch.setattr(Outbox, "add", add)
+        patch.setattr(StreamTransport, "sends_at_once", True)
+        yield
+
+
+def test_sv_20_every_await(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = tmp_path / "large"
     large.touch()
     os.truncate(large, LARGE)
@@ -499,6 +526,10 @@ def test_every_await(tmp_path: Path) -> None:
         a_file("a large file", large, "tcp"),
     ):
         met |= sweep(scenario)
+    with rows(monkeypatch):
+        for sent in ((request(), request()), (request(), CLOSING)):
+            met |= sweep(Scenario("answers in rows", hello, sent, "memory"))
+            met |= sweep(Scenario("answers in rows", hello, sent, "lockstep"))
     # To close a generator that cleans nothing up does not wait.
     unmet = "aclosing(_read_stream("
     missed = [

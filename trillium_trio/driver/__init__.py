@@ -5,6 +5,7 @@
     Service              what all connections of a server share: handler, limits, swansong
       Watchdog           one task: every timeout of every connection
       Poller             one task: receives for all while many are ready at once (`transport`)
+      Outbox             answers of one turn of the poller, sent in a row
       Connection         one transport from accept to close: the boundary, the notice, the cut
         Wire             its timed reads and writes, its read-ahead
         ConnectionLink   what a conn may ask of it: facts and disconnects

@@ -173,6 +173,8 @@ class Connection(ABC):
         self.task = weakref.ref(trio.lowlevel.current_task())
         try:
             failure = await self._contained(self.serve, self._scope)
+            if self.exchange is not None and self.exchange.phase is Phase.QUEUED:
+                self.service.outbox.send()  # whatever came in between: it was answered before
             if self.cut_reason is not None:
                 for step in (self._answer_cut, self._finish_cut):
                     scope = trio.move_on_after(_AFTER_CUT_SECONDS, shield=True)

@@ -28,6 +28,7 @@ class Phase(enum.Enum):
     """How far an exchange is."""
 
     HANDLER = "in the handler"
+    QUEUED = "about to send a response"
     SENDING = "sending a response"
     SENT = "after a response"
     UPGRADED = "upgraded"
@@ -40,11 +41,13 @@ class Carrier(Protocol):
       service: What all connections of the server share.
       transport: The way to the peer.
       cut_reason: Why the connection was cut; None if it was not.
+      exchange: The one in progress, if there is one.
     """
 
     service: Service
     transport: Transport
     cut_reason: str | None
+    exchange: Exchange | None
 
 
 class Exchange(ABC):
@@ -103,9 +106,10 @@ class Exchange(ABC):
         """Make sure that the peer sees an incomplete response as such, if one is under way."""
 
     def send_plain(self) -> bool:
-        """Send the response at once if nothing is to be decided or waited for; say if that is done.
+        """Send the response if nothing is to be decided or waited for; say if that is done.
 
-        What the transport has not taken is left for `send`.
+        If so, the guard has been released, or `phase` is `Phase.QUEUED` and it will be. What the
+        transport has not taken is left for `send`.
         """
         return False
 
@@ -134,7 +138,6 @@ class Exchange(ABC):
             self.is_answered = True
             await trio.lowlevel.checkpoint()
         if self.send_plain():
-            self.release()
             return True
         return await self.respond()
 

@@ -11,6 +11,7 @@ from ..transport import Woken
 from ._bounds import Bounds
 from ._connection import Connection, State
 from ._errors import logger
+from ._exchange import Phase
 from ._http1_exchange import Http1Exchange
 from ._wire import Wake
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Http1Connection"]
 
 # Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.
-_IDLE, _EXCHANGE = State.IDLE, State.EXCHANGE
+_IDLE, _EXCHANGE, _QUEUED = State.IDLE, State.EXCHANGE, Phase.QUEUED
+# Woken for one of these, a connection that owes nothing looks around and waits on.
+_KEEPS_WAITING = (Wake.NOTICE, Wake.UNSENT)
 
 
 @final
@@ -92,16 +95,15 @@ class Http1Connection(Connection):
                 else self.take_guard(head)
             )
             self.exchange = exchange = Http1Exchange(self, head, start, guard)
-            if not await exchange.run():
-                break
             inbound = exchange.inbound
-            if not inbound.is_complete and not await inbound.discard():
+            if not await exchange.run() or not (inbound.is_complete or await inbound.discard()):
                 break
             self.idle_since = service.now()
             self.has_served = True
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
-            # An idle connection keeps nothing of its last request.
-            self.exchange = None
+            # An idle connection keeps nothing of its last request, once it is answered.
+            if exchange.phase is not _QUEUED:
+                self.exchange = None
             del exchange, inbound, guard, head, parsed
         if self.state is _IDLE:
             # Nothing was sent that an unread byte could destroy, and nothing is unread.
@@ -154,19 +156,37 @@ class Http1Connection(Connection):
             except ClientDisconnected:
                 return False
             except Woken as woken:
-                if self._gives_up(woken.reason):
-                    return False
-                continue
-            if not data:
+                data = b""
+                is_over = not await self._send_rest() or self._gives_up(woken.reason)
+            else:
+                is_over = (self.exchange is not None and not await self._send_rest()) or not data
+            if is_over:
                 return False
             wire.buffer += data
             # Fewer bytes may be an empty line in front of a request, which is none of its own.
             if len(wire.buffer) > 2 or is_head_started(wire.buffer):
                 return True
 
+    async def _send_rest(self) -> bool:
+        """Send the last response, or what the row left of it; return whether another may follow."""
+        if self.exchange is not None and self.exchange.phase is _QUEUED:
+            self.service.outbox.send()
+        exchange = self.exchange
+        if exchange is None:
+            return True
+        if self.transport.wake_reason is not None:
+            self.transport.clear_wake()
+        self.state = _EXCHANGE
+        keep = await exchange.respond()
+        if keep:
+            self.exchange = None
+            self.state = _IDLE
+            self.idle_since = self.service.now()
+        return keep
+
     def _gives_up(self, reason: object) -> bool:
         """Return whether a wake ends the wait; not if a request has come in this very moment."""
-        if reason is Wake.NOTICE or self._finds_more():
+        if reason in _KEEPS_WAITING or self._finds_more():
             return False
         if reason is Wake.EVICTION:
             self.service.evicted += 1

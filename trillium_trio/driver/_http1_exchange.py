@@ -20,6 +20,7 @@ from ._errors import BodyLengthError
 from ._exchange import Exchange, Phase
 from ._http1_inbound import EMPTY, InboundBody
 from ._outbound import OpenFile, as_piece, close_body, open_body
+from ._wire import Wake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -33,6 +34,8 @@ __all__ = ["Http1Exchange"]
 
 # Methods whose responses have a body that is not sent, or none at all.
 _WITHOUT_BODY = frozenset({"HEAD", "CONNECT"})
+# Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.
+_QUEUED = Phase.QUEUED
 # Up to this size a body is joined to its head: copying costs less than a second system call.
 _JOIN_BYTES = 65_536
 
@@ -62,7 +65,7 @@ class Http1Exchange(Exchange):
             connection, head, Conn(connection.link, head, self.inbound, start_time), guard
         )
         # What the transport has not taken yet of a plain response.
-        self._rest: memoryview | None = None
+        self._rest: bytes | memoryview | None = None
         # Whether nothing but a reset would tell the peer that the response is not complete.
         self._cuts_by_reset = False
 
@@ -71,7 +74,8 @@ class Http1Exchange(Exchange):
 
         Plain is a body in memory, in answer to a request that has been read, on a connection that
         goes on, with nothing to do before or after. It is sent in one piece, and without a
-        coroutine.
+        coroutine, or with the row if one is open: this connection is about to wait for its next
+        request.
         """
         head, service, wire = self.head, self._service, self._wire
         if (
@@ -94,11 +98,39 @@ class Http1Exchange(Exchange):
         payload = render_whole(
             status, fields, body, date_line=service.date_line(), server_line=service.server_line
         )
+        outbox = service.outbox
+        if (
+            outbox.is_open
+            and wire.transport.sends_at_once
+            and not wire.is_eof
+            and len(payload) <= _JOIN_BYTES
+        ):
+            self._rest = payload
+            self.phase = _QUEUED
+            outbox.add(self, len(payload))
+            return True
+        return self._send_whole(payload)
+
+    def send_queued(self) -> None:
+        """Send the response, its turn in the row having come; see `Queued`.
+
+        If all of it was taken, the exchange is over. Else it goes back to the connection's task.
+        """
+        assert self._rest is not None
+        if self._send_whole(self._rest):
+            self.carrier.exchange = None
+        else:
+            self.phase = Phase.SENDING
+            self._wire.transport.wake(Wake.UNSENT)
+
+    def _send_whole(self, payload: bytes | memoryview) -> bool:
+        """Send and release the guard if all of it was taken; else keep the rest for `send`."""
         try:
-            sent = wire.transport.send_nowait(payload)
+            sent = self._wire.transport.send_nowait(payload)
         except (ClientDisconnected, OSError):
             sent = 0  # `send` meets it again, and its caller knows what to do
         if sent == len(payload):
+            self.release()
             return True
         self._rest = memoryview(payload)[sent:]
         return False

@@ -13,6 +13,7 @@ from ..codec import HeadLimits
 from ..conn import Handler, Sequence, handler_name, leaves, run_handler
 from ..http import http_date
 from ..transport import Poller
+from ._outbox import Outbox
 from ._watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Service:
         "now",
         "on_exit",
         "on_idle",
+        "outbox",
         "poller",
         "run",
         "server_line",
@@ -126,7 +128,8 @@ class Service:
         # The clock itself, for what looks at it several times per request.
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.watchdog: Watchdog = Watchdog()
-        self.poller: Poller = Poller()
+        self.outbox: Outbox = Outbox()
+        self.poller: Poller = Poller(self.outbox)
         self._date_line = b""
         self._date_until = -inf
         self.server_line: bytes = (

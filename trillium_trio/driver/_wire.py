@@ -39,6 +39,7 @@ class Wake(enum.Enum):
     TIMEOUT = "timeout"
     NOTICE = "notice"  # the stop: look again whether to go on waiting
     EVICTION = "eviction"  # a new connection needs the place of an idle one
+    UNSENT = "unsent"  # the last response has not left whole with its row
 
 
 class Stalled(ClientDisconnected):

@@ -34,7 +34,7 @@ from __future__ import annotations
 from ._closing import close_politely
 from ._handshake_error import HandshakeError
 from ._listener import Listener, host_and_port
-from ._poller import Poller
+from ._poller import Poller, Row
 from ._stream import StreamTransport
 from ._tcp import SocketTransport
 from ._tls import TlsTransport
@@ -44,6 +44,7 @@ __all__ = [
     "HandshakeError",
     "Listener",
     "Poller",
+    "Row",
     "SocketTransport",
     "StreamTransport",
     "TlsTransport",

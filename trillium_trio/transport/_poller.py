@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from math import inf
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import trio
 from outcome import Error, Value
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from outcome import Outcome
     from trio.lowlevel import Task
 
-__all__ = ["Poller", "Registration"]
+__all__ = ["Poller", "Registration", "Row"]
 
 # Linux alone has it. Elsewhere every connection waits with trio, always.
 _make_epoll: Callable[[], select.epoll] | None = getattr(select, "epoll", None)
@@ -35,6 +35,22 @@ _TURNS = 16
 # that a load in between does not go to and fro.
 _TO_BEGIN = 8
 _TO_GO_ON = 4
+# A row of fewer answers costs more than it saves.
+_TO_OPEN = 4
+
+
+class Row(Protocol):
+    """What the tasks that go on in one turn leave to be done at its end."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was left so far."""
+
+    def open(self) -> None:
+        """Begin: several tasks are about to run."""
+
+    def close(self) -> None:
+        """Do what they left: all of them have run. Must not raise."""
 
 
 @final
@@ -60,14 +76,27 @@ class Poller:
     missed. An event for a socket that nobody waits for, because its task is busy with the last
     request or waits with trio, ends its registration; the next wait here makes a new one.
 
+    Args:
+      row: Opened when several tasks go on in one turn, closed when all of them have run.
+
     Attributes:
       direct: How many receives are to wait with trio before some wait here; infinite while `run`
         does not run. Receives count it down.
     """
 
-    __slots__ = ("_epoll", "_is_open", "_least", "_ready", "_registered", "_turns", "direct")
+    __slots__ = (
+        "_epoll",
+        "_is_open",
+        "_least",
+        "_ready",
+        "_registered",
+        "_row",
+        "_turns",
+        "direct",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, row: Row) -> None:
+        self._row = row
         self.direct: float = inf
         # Made by the first trial: few servers need one, and a descriptor may be hard to come by.
         self._epoll: select.epoll | None = None
@@ -92,7 +121,10 @@ class Poller:
             assert self._epoll is not None
             while True:
                 await wait_readable(self._epoll.fileno())
-                self._look(self._receive(self._epoll))
+                ready = self._receive(self._epoll)
+                self._look(ready)
+                if ready >= _TO_OPEN:
+                    await self._let_run()
         finally:
             self._end()
 
@@ -144,6 +176,18 @@ class Poller:
             reschedule(task, received)
             ready += 1
         return ready
+
+    async def _let_run(self) -> None:
+        """Let the tasks that were rescheduled run, all of them, with the row open."""
+        row = self._row
+        row.open()
+        try:
+            await trio.lowlevel.checkpoint()
+            if row.is_empty:
+                # trio runs every other turn in reverse, so perhaps none has run yet.
+                await trio.lowlevel.checkpoint()
+        finally:
+            row.close()
 
     def _look(self, ready: int) -> None:
         """Count a turn; decide where receives wait from now on."""

@@ -32,6 +32,8 @@ class StreamTransport(Transport):
 
     __slots__ = ("_alpn", "_is_aborted", "_is_closed", "_is_lost", "_is_tls", "_stream", "_waits")
 
+    sends_at_once = False
+
     def __init__(self, stream: trio.abc.Stream, listener: Listener, address: object = None) -> None:
         """Take over a stream.
 

@@ -58,6 +58,9 @@ class Transport(ABC):
 
     __slots__ = ("_address", "_woken_by", "listener", "wake_reason")
 
+    sends_at_once: ClassVar[bool] = True
+    """Whether `send_nowait` is of use: it takes what there is room for."""
+
     sends_files: ClassVar[bool] = False
     """Whether `send_file` may be called: nothing is done to the bytes on their way."""
 

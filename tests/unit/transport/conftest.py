@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     RunPoller = Callable[[], Awaitable[Poller]]
 
 
+class NoRow:
+    """Tasks that leave nothing to be done."""
+
+    is_empty = True
+
+    def open(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture
 def run_poller(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> RunPoller:
     """Start a poller at which every socket waits that joins it."""
@@ -24,7 +36,7 @@ def run_poller(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> RunPol
     async def run() -> Poller:
         for name in ("_TRIAL_AFTER", "_TO_BEGIN", "_TO_GO_ON"):
             monkeypatch.setattr(_poller, name, 0)
-        poller = Poller()
+        poller = Poller(NoRow())
         nursery.start_soon(poller.run)
         await wait_all_tasks_blocked()
         return poller

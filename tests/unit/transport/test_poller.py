@@ -14,6 +14,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.unit.transport._waits import collect
+from tests.unit.transport.conftest import NoRow
 from trillium_trio.exceptions import ClientDisconnected
 from trillium_trio.transport import Listener, Poller, SocketTransport, Woken, _poller
 
@@ -267,7 +268,7 @@ async def test_cn_31_the_end_of_the_poller_loses_nobody(
     monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
 ) -> None:
     monkeypatch.setattr(_poller, "_TRIAL_AFTER", 0)
-    poller = Poller()
+    poller = Poller(NoRow())
     async with trio.open_nursery() as inner:
         inner.start_soon(poller.run)
         await wait_all_tasks_blocked()
@@ -301,7 +302,7 @@ async def test_cn_31_without_room_in_the_system_receives_wait_with_trio(
             raise OSError(errno.ENOSPC, "no room")
 
     monkeypatch.setattr(_poller, "_make_epoll", Full)
-    poller = Poller()
+    poller = Poller(NoRow())
     nursery.start_soon(poller.run)
     await wait_all_tasks_blocked()
     pair = Pair(poller)
@@ -418,7 +419,7 @@ async def test_cn_31_thousands_come_and_go(run_poller: RunPoller) -> None:
 
 @pytest.fixture
 async def poller(nursery: trio.Nursery) -> Poller:
-    poller = Poller()
+    poller = Poller(NoRow())
     nursery.start_soon(poller.run)
     await wait_all_tasks_blocked()
     return poller
