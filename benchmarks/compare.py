@@ -137,10 +137,9 @@ class Run:
                         for name in case.servers:
                             if name not in running:
                                 continue
+                            core = SERVER_CORE if case.shares_core else CLIENT_CORE
                             try:
-                                sample = drive(
-                                    running[name], case, connections, seconds, CLIENT_CORE
-                                )
+                                sample = drive(running[name], case, connections, seconds, core)
                             except CannotMeasureError as error:
                                 self._fail(f"{name}, {case.name}", error)
                                 continue

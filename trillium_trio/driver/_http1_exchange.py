@@ -99,12 +99,7 @@ class Http1Exchange(Exchange):
             status, fields, body, date_line=service.date_line(), server_line=service.server_line
         )
         outbox = service.outbox
-        if (
-            outbox.is_open
-            and wire.transport.sends_at_once
-            and not wire.is_eof
-            and len(payload) <= _JOIN_BYTES
-        ):
+        if outbox.is_open and wire.transport.sends_at_once:
             self._rest = payload
             self.phase = _QUEUED
             outbox.add(self, len(payload))
