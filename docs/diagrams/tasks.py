@@ -16,6 +16,7 @@ NURSERIES: list[tuple[str, str, list[tuple[str, str]]]] = [
         "cancelled when nobody is connected",
         [
             ("watchdog", "all timeouts of all connections"),
+            ("poller", "receives for many at once"),
             ("services", "info.start_service"),
         ],
     ),

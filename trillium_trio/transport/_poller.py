@@ -26,10 +26,10 @@ _make_epoll: Callable[[], select.epoll] | None = getattr(select, "epoll", None)
 # are ready, the kernel reports those first that it has not reported yet.
 _MAX_READY = 64
 
-# A trial every so many receives costs a connection alone less than a hundredth of its speed, and
-# 64 busy ones are found in twenty milliseconds.
+# A trial every so many receives costs a single connection less than a hundredth of its speed, and
+# 64 busy ones begin one every 20 milliseconds or so.
 _TRIAL_AFTER = 1024
-# Of a trial and of every later look: long enough for all connections to come over, and for chance.
+# Of a trial and of every later look: long enough for all connections to come over, and to average.
 _TURNS = 16
 # Ready at once, on average over these turns. Twice as many to stay after a trial as to stay on, so
 # that a load in between does not go to and fro.
@@ -57,8 +57,8 @@ class Row(Protocol):
 class Poller:
     """Waits for many connections at once, and receives for them.
 
-    To wait with trio costs a connection two turns of trio's bookkeeping and an ``epoll_ctl`` for
-    each request. The poller has an epoll of its own, in which idle connections stay registered:
+    A wait with trio costs an ``epoll_ctl`` and trio's bookkeeping for each request. The poller has
+    an epoll of its own, in which idle connections stay registered:
 
     .. code-block:: text
 
@@ -67,14 +67,14 @@ class Poller:
                             the others:     rescheduled with the bytes
 
     With few ready there is nothing to save, and the hop through a second task costs. So receives
-    wait with trio, and every 1024th begins a *trial*: receives wait here for 16 turns. They go on
-    to do so if on average 8 were ready in a turn, and until in 16 turns it are fewer than 4.
-    Nothing is carried over: a task waits until it has its bytes where it began to, and its next
-    receive looks again. So both ways of waiting are in use side by side for a moment.
+    wait with trio, and every 1024th begins a *trial*: for 16 turns, receives wait here. They stay
+    if on average 8 were ready in a turn of the trial, and as long as it is 4 in each 16 turns.
+    A task that waits is never moved: it gets its bytes where it waits, and its next receive looks
+    again. So for a moment both ways of waiting are in use.
 
     The epoll is level-triggered: what has not been read is reported again, so no event can be
-    missed. An event for a socket that nobody waits for, because its task is busy with the last
-    request or waits with trio, ends its registration; the next wait here makes a new one.
+    missed. If nobody waits for a socket that has an event, because its task is busy with the last
+    request or waits with trio, the socket is unregistered until the next wait here.
 
     Args:
       row: Opened when several tasks go on in one turn, closed when all of them have run.
@@ -111,7 +111,7 @@ class Poller:
         """Receive for those who wait here, for ever; return at once where there is no epoll.
 
         Cancellation:
-          Ends it. No byte is lost; who waits here goes on to wait with trio.
+          Ends it. No byte is lost; tasks that wait here wait with trio from then on.
         """
         if _make_epoll is None:
             return
