@@ -8,22 +8,22 @@
       Outbox             answers of one turn of the poller, sent in a row
       Connection         one transport from accept to close: the boundary, the notice, the cut
         Wire             its timed reads and writes, its read-ahead
-        ConnectionLink   what a conn may ask of it: facts and disconnects
+        ConnectionLink   what a conn needs of it: facts and disconnects
         Exchange         one request -> one response: handler, error table, hooks, guard
 
-Each file knows those that it stands on, and none that stands on it: ``_service``, ``_errors``,
-``_wire`` and ``_outbound`` below, then ``_exchange``, then ``_connection``.
+Each file imports only files below it: ``_service``, ``_errors``, ``_wire`` and ``_outbound`` are
+the lowest, then ``_exchange``, then ``_connection``.
 
 A protocol implements two classes. HTTP/1's are `Http1Connection`, the keep-alive loop, and
-`Http1Exchange`, which frames the response; with ``_http1_inbound``, the body of the request, they
-are all that knows HTTP/1. ``tests/scenarios/test_another_protocol.py`` has a second protocol, in
-fewer than a hundred lines.
+`Http1Exchange`, which frames the response. Only these and ``_http1_inbound``, the body of the
+request, know HTTP/1. ``tests/scenarios/test_another_protocol.py`` has a second protocol, in fewer
+than a hundred lines.
 
 What an exception means, for the peer and for the log, is one table in ``_errors.py``.
 
-Four things reach a connection from outside. The *stop* is looked up on the swansong, by whoever
-writes a head. A *notice*, once, wakes a connection that is idle; others see it when they get there.
-An *eviction* ends one that is idle, because a new connection needs its place.
+Four things reach a connection from outside. The *stop* is looked up on the swansong whenever a
+response head is written. A *notice* wakes an idle connection once; others check when they become
+idle. An *eviction* closes an idle connection, because a new one needs its place.
 A *cut* is the only thing that cancels: at the deadline of a drain, one connection at a time.
 """
 

@@ -13,10 +13,10 @@ __all__ = ["Bounds"]
 
 @final
 class Bounds:
-    """The age and the requests of one connection. There is none where neither is bounded.
+    """Limits the age and the requests of one connection. Not created if neither is limited.
 
     Args:
-      service: What all connections share, its settings among it.
+      service: What all connections share, including the settings.
       since: When the connection was accepted, or its handshake done, on trio's clock.
     """
 

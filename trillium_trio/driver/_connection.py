@@ -1,4 +1,4 @@
-"""One transport from its accept to its close: the boundary around whatever happens on it."""
+"""One transport from its accept to its close: no failure on it passes this boundary."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "State"]
 
-# A 503 fits in any send buffer. A peer that has not taken it after this long is treated as gone,
-# and must not keep `after_send` from its turn, which has as long.
+# A 503 fits in any send buffer. A peer that has not read it after this long is treated as gone, so
+# that it does not delay `after_send`, which gets the same time.
 _AFTER_CUT_SECONDS = 1.0
 
 
 class State(enum.Enum):
-    """Where a connection is."""
+    """The state of a connection."""
 
     HANDSHAKE = "in the TLS handshake"
     IDLE = "idle"
@@ -48,21 +48,21 @@ class State(enum.Enum):
 class Connection(ABC):
     """Serves one transport until it ends, in one task.
 
-    A protocol implements `serve`, its loop, and `refuse`, its answer to what is no request. The
-    rest is the same for all: nothing that happens on the transport leaves this object, the stop
-    reaches it as a notice, the deadline of a drain as a cut, and in the end nothing is left.
+    A protocol implements `serve`, its loop, and `refuse`, its answer to an invalid request. The
+    rest is the same for all: no exception of the transport leaves this object, the stop reaches it
+    as a notice, the deadline of a drain as a cut, and at the end all resources are released.
 
     The stop never cancels a connection: `notice` wakes one that waits for a request, and any other
-    looks at the stop when it gets there. Only `cut` cancels, and what becomes of the request is
-    then decided outside the cancelled scope, from `cut_reason`.
+    checks the stop before it waits for the next. Only `cut` cancels; the request is then answered
+    outside the cancelled scope, according to `cut_reason`.
 
     Args:
       service: What all connections of the server share.
       transport: Owned from here on: closed by this connection, in the task that runs it.
 
     Attributes:
-      state: Where it is; kept up to date by `serve`.
-      exchange: The one in progress, if there is one.
+      state: The state; kept up to date by `serve`.
+      exchange: The exchange in progress, if there is one.
       guard: Of a request whose head is not complete; an exchange has its own.
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
       has_served: Whether a request on it was answered.
@@ -113,10 +113,10 @@ class Connection(ABC):
 
     @abstractmethod
     async def refuse(self, error: HttpError) -> None:
-        """Answer a request that becomes no exchange.
+        """Answer an invalid request, for which there is no exchange.
 
         Raises:
-          ClientDisconnected: The peer has left.
+          ClientDisconnected: The peer has disconnected.
 
         Cancellation:
           Part of the answer may have been sent.
@@ -125,7 +125,7 @@ class Connection(ABC):
     # -- from outside --------------------------------------------------------------------------
 
     def notice(self) -> None:
-        """Ask the connection to end. An idle one looks at the stop immediately."""
+        """Ask the connection to end. An idle one checks the stop immediately."""
         if self.state is State.IDLE:
             self.transport.wake(Wake.NOTICE)
         elif self.state is State.HANDSHAKE:
@@ -135,22 +135,22 @@ class Connection(ABC):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for a request of which nothing has come."""
+        """Whether it waits for a request, with no byte of it received."""
         return self.state is State.IDLE and not self.wire.buffer
 
     @property
     def is_leaving(self) -> bool:
-        """Whether `evict` was called and no request has come: it closes, or will when it runs."""
+        """Whether `evict` was called and no request has come: it closes when it next runs."""
         return self.transport.wake_reason is Wake.EVICTION
 
     def evict(self) -> None:
-        """End an idle connection for the sake of a new one; a request that has come is served."""
+        """Close an idle connection to make room for a new one; a received request is served."""
         self.transport.wake(Wake.EVICTION)
 
     def cut(self, reason: str, *, linger: float) -> None:
         """End the connection now; a request in progress is answered 503 if that is still possible.
 
-        A connection that is only closing goes on for at most ``linger`` more seconds.
+        A connection that is already closing continues for at most ``linger`` more seconds.
         """
         if self.state is State.ENDING:
             latest = trio.current_time() + linger
@@ -164,8 +164,7 @@ class Connection(ABC):
     async def run(self) -> None:
         """Serve the transport until it ends, and close it.
 
-        Whatever happens on it stays here, but KeyboardInterrupt and SystemExit, which end the
-        server.
+        No exception leaves this, except KeyboardInterrupt and SystemExit, which end the server.
 
         Cancellation:
           The handler is cancelled, the transport closed, nothing more is sent.
@@ -190,10 +189,10 @@ class Connection(ABC):
                 self.service.on_idle()
 
     async def shake_hands(self) -> bool:
-        """Make the TLS handshake; return whether requests may follow. If not, all is closed.
+        """Do the TLS handshake; return whether requests may follow. If not, it has closed.
 
         Cancellation:
-          The transport is good for nothing but its close.
+          The transport can only be closed.
         """
         self.state = State.HANDSHAKE
         try:
@@ -240,7 +239,7 @@ class Connection(ABC):
         await close_politely(self.transport)
 
     async def _answer_cut(self) -> None:
-        """Answer a request that was cut, if nothing of an answer is sent yet."""
+        """Answer a request that was cut, if no byte of its response is sent yet."""
         if self.transport.wake_reason is not None:
             self.transport.clear_wake()
         if self.exchange is not None:
@@ -249,7 +248,7 @@ class Connection(ABC):
             await self.refuse(shutting_down())
 
     async def _finish_cut(self) -> None:
-        """Run what follows a response, then close in the way that fits what was sent."""
+        """Run what follows a response, then close: politely only if the response is complete."""
         is_whole = self.state is State.REFUSED
         if self.exchange is not None:
             is_whole = self.exchange.phase is Phase.SENT
@@ -261,17 +260,17 @@ class Connection(ABC):
             await self.transport.aclose()
 
     async def _close(self) -> None:
-        # Both do nothing after a proper close.
+        # Neither has an effect after a proper close.
         self.transport.abort()
         await self.transport.aclose()
 
     async def _contained(
         self, step: Callable[[], Awaitable[None]], scope: trio.CancelScope
     ) -> BaseException | None:
-        """Run a step and contain what leaves it; return what must leave the task: Cancelled."""
+        """Run a step and contain its exceptions; return a Cancelled, which the task must raise."""
         try:
             with scope:
-                # Inside, because a scope calls methods of a group that passes through it.
+                # Inside the scope, which calls methods of an exception group that passes it.
                 try:
                     await step()
                 except BaseException as error:  # the boundary around a connection
@@ -281,12 +280,12 @@ class Connection(ABC):
         return None
 
     def _contain(self, error: BaseException) -> None:
-        """Log what left the connection's code; raise what must leave its task: Cancelled."""
+        """Log an exception of the connection's code; re-raise Cancelled."""
         cancelled, rest = split_cancelled(error)
         if rest is not None:
-            final_word = find_exit(rest)
-            if final_word is not None:
-                self.service.on_exit(final_word)
+            exit_error = find_exit(rest)
+            if exit_error is not None:
+                self.service.on_exit(exit_error)
             else:
                 self.log(rest)
         if cancelled is not None:
@@ -298,7 +297,7 @@ class Connection(ABC):
 
     @property
     def label(self) -> str:
-        """What logs call the work in progress."""
+        """The name of the work in progress, for logs."""
         return self.state.value if self.exchange is None else self.exchange.label
 
     def __repr__(self) -> str:

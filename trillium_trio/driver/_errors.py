@@ -1,4 +1,4 @@
-"""One table: what went wrong, and when  ->  what the peer gets, and how loud it is.
+"""One table: the error, and when it is raised  ->  what the peer gets, and the log level.
 
 .. code-block:: text
 
@@ -7,19 +7,19 @@
     HttpError                    its status and fields       cut         INFO, no traceback
     Stalled                      reset                       reset       INFO, no traceback
     ClientDisconnected           close                       cut         DEBUG
-    group of these only          the first HttpError's       cut         as that
+    group of these only          as the first HttpError      cut         the same
     BodyLengthError              (found only after it)       cut         ERROR, no traceback
     any other Exception          500                         cut         ERROR, traceback
     KeyboardInterrupt, SystemExit: end the server, also inside groups
     Cancelled by the drain       503 with Retry-After        cut         by the drain report
 
-"Cut" means that the peer can tell: a chunked body gets no last chunk, a declared length is not
+"Cut" means that the peer notices: a chunked body gets no last chunk, a declared length is not
 reached, a body that ends with the connection is reset. "Reset" is done where it is raised: what the
-peer has not taken must not stay in the kernel.
+peer has not read must not stay in the kernel.
 
-An exception comes from the application, and its methods and properties may do anything. What it is,
-its type says, not `isinstance`, which asks the object as well. An HttpError whose status is none is
-any other Exception.
+An exception may come from the application, and its methods and properties may do anything. So its
+type is checked, not `isinstance`, which also asks the object. An HttpError with an invalid status
+is any other Exception.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 
 logger = SafeLogger("trillium_trio.driver")
 
-# Another instance, or this one restarted, is usually there at once.
+# Another instance, or this one restarted, is usually available at once.
 _RETRY_AFTER_SECONDS = 1
 
 
@@ -73,10 +73,10 @@ class Verdict:
     """What an exception means for the peer and the log.
 
     Attributes:
-      status: What to answer with while the head is unsent; None: nothing, close.
+      status: The status to answer with while the head is unsent; None: close without an answer.
       headers: The fields of that answer.
       level: The log level.
-      has_traceback: Whether the log shows where it came from.
+      has_traceback: Whether the log shows the traceback.
     """
 
     status: int | None
@@ -96,7 +96,7 @@ def judge(error: BaseException) -> Verdict:
     leaves = leaves_of(error)
     is_group = _is_a(error, BaseExceptionGroup)
     if is_group and all(_is_a(leaf, HttpError | ClientDisconnected) for leaf in leaves):
-        # Of two that read the same body, the second learns only that it broke off.
+        # Of two tasks that read the same body, the second only sees that it was incomplete.
         answers = [leaf for leaf in leaves if _is_a(leaf, HttpError)]
         return judge(answers[0]) if answers else _GONE
     if _is_a(error, HttpError):
@@ -120,7 +120,7 @@ def log_failure(error: BaseException, peer: str, label: str) -> None:
             peer,
             label,
             kind_of(error),
-            # One line, also where a handler has put into it what its client sent.
+            # One line, even if a handler has included data of its client.
             text_of(str, error),
             _place_of(error) if verdict.has_traceback else "",
             exc_info=error if verdict.has_traceback else None,
@@ -128,12 +128,12 @@ def log_failure(error: BaseException, peer: str, label: str) -> None:
 
 
 def shutting_down() -> ServiceUnavailable:
-    """Return what a request is answered with that is cut before its response began."""
+    """Return the error that answers a request that is cut before its response began."""
     return ServiceUnavailable("shutting down", retry_after=_RETRY_AFTER_SECONDS)
 
 
 def find_exit(error: BaseException) -> BaseException | None:
-    """Return the KeyboardInterrupt or SystemExit that an exception is or holds."""
+    """Return the KeyboardInterrupt or SystemExit that an exception is or contains."""
     for leaf in leaves_of(error):
         if _is_a(leaf, KeyboardInterrupt | SystemExit):
             return leaf
@@ -143,10 +143,10 @@ def find_exit(error: BaseException) -> BaseException | None:
 def split_cancelled(
     error: BaseException,
 ) -> tuple[BaseException | None, BaseException | None]:
-    """Split what left a task into trio's cancellation, which must go on, and all the rest.
+    """Split a task's exception into trio's cancellation, which must be re-raised, and the rest.
 
-    It is called in the task, inside the scopes that may be cancelled. A `trio.Cancelled` that comes
-    while none of them is was kept from elsewhere, and would end the server: it belongs to the rest.
+    Call it in the task, inside the scopes that may be cancelled. A `trio.Cancelled` while none of
+    them is cancelled was stored elsewhere, and would end the server: it belongs to the rest.
     """
     leaves = leaves_of(error)
     cancelled = [leaf for leaf in leaves if _is_a(leaf, trio.Cancelled)]
@@ -154,9 +154,9 @@ def split_cancelled(
         return None, error
     rest = [leaf for leaf in leaves if not _is_a(leaf, trio.Cancelled)]
     if not rest:
-        # All the same order to end: one is as good as all.
+        # All mean the same, so one is enough.
         return cancelled[0], None
-    # Not by its `split`, which may be the application's.
+    # Not with the group's `split`, which the application may override.
     group = BaseExceptionGroup("beside a cancellation", rest)
     return cancelled[0], group.with_traceback(traceback_of(error))
 
@@ -164,7 +164,7 @@ def split_cancelled(
 def _place_of(error: BaseException) -> str:
     """Return where the application raised an exception, as `` (in function, file:line)``.
 
-    That is its innermost frame outside trio and this package. Empty if it has none.
+    That is its innermost application frame. Empty if it has none.
     """
     for each in (leaves_of(error)[0], error):
         frames = [
@@ -184,9 +184,9 @@ def _is_a(error: BaseException, kind: type[BaseException] | UnionType) -> bool:
 
 
 def _answer_of(error: BaseException) -> Verdict | None:
-    """Return the verdict on an HttpError, or None if it has no answer that can be sent."""
+    """Return the verdict on an HttpError, or None if its status or fields cannot be sent."""
     try:
-        status = index(error.status)  # type: ignore[attr-defined]  # or it has none
+        status = index(error.status)  # type: ignore[attr-defined]  # may raise
         headers = tuple(Headers(error.headers).items())  # type: ignore[attr-defined]  # the same
     except BaseException:  # properties of the application
         return None

@@ -1,4 +1,4 @@
-"""One request through its handler and back, whatever protocol carries it."""
+"""One request through its handler and its response, independent of the protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Carrier", "Exchange", "Phase"]
 
 
 class Phase(enum.Enum):
-    """How far an exchange is."""
+    """The progress of an exchange."""
 
     HANDLER = "in the handler"
     QUEUED = "about to send a response"
@@ -35,11 +35,11 @@ class Phase(enum.Enum):
 
 
 class Carrier(Protocol):
-    """What an exchange knows of the connection that carries it.
+    """What an exchange knows of its connection.
 
     Attributes:
       service: What all connections of the server share.
-      transport: The way to the peer.
+      transport: The transport to the peer.
       cut_reason: Why the connection was cut; None if it was not.
       exchange: The one in progress, if there is one.
     """
@@ -56,23 +56,23 @@ class Exchange(ABC):
     .. code-block:: text
 
         run      the handler         raised: the error table decides what to answer, if anything
-          |      cut meanwhile       finished all the same: `respond` is called outside the scope
+          |      cut meanwhile       finished nevertheless: `respond` is called outside the scope
         respond  before_send, send   failed: answered if nothing is sent yet, else severed
           |
         finish   after_send, then the guard is released
 
-    A protocol implements `send` and `sever`, and `send_plain` if it has a fast path. What it sends
-    is in `conn`. It sets `phase` to `Phase.SENDING` just before the first byte: until then the
-    response can still be exchanged for another.
+    A protocol implements `send` and `sever`, and `send_plain` if it has a fast path. It sends the
+    response in `conn`. It sets `phase` to `Phase.SENDING` just before the first byte: until then
+    the response can still be replaced.
 
     Args:
       carrier: The connection.
       head: The request.
-      conn: What the handler works on.
+      conn: The conn that the handler gets.
       guard: The request's guard; released by `finish`.
 
     Attributes:
-      phase: How far it is.
+      phase: The progress.
       is_answered: The handler finished in spite of a cut: its response is to be sent outside the
         scope that was cancelled.
     """
@@ -91,19 +91,19 @@ class Exchange(ABC):
 
     @abstractmethod
     async def send(self) -> bool:
-        """Send the response that `conn` holds; return whether another exchange may follow.
+        """Send the response in `conn`; return whether another exchange may follow.
 
         Raises:
-          Exception: The response is answered with another as long as `phase` is `Phase.HANDLER`;
+          Exception: While `phase` is `Phase.HANDLER`, an error response replaces this one;
             afterwards it is severed.
 
         Cancellation:
-          The response breaks off. See `sever` and `finish`.
+          The response is incomplete. See `sever` and `finish`.
         """
 
     @abstractmethod
     def sever(self) -> None:
-        """Make sure that the peer sees an incomplete response as such, if one is under way."""
+        """Make sure that the peer notices that a response in progress is incomplete."""
 
     def send_plain(self) -> bool:
         """Send the response if nothing is to be decided or waited for; say if that is done.
@@ -119,7 +119,7 @@ class Exchange(ABC):
         """Handle the request and respond; return whether another may follow.
 
         Cancellation:
-          The handler is cancelled, or the response breaks off. See `answer_cut` and `finish`.
+          The handler is cancelled, or the response is incomplete. See `answer_cut` and `finish`.
         """
         carrier, conn = self.carrier, self.conn
         try:
@@ -133,8 +133,8 @@ class Exchange(ABC):
                 await self.finish()
                 return False
         if carrier.cut_reason is not None:
-            # The handler swallowed its cancellation: leave the scope, which stays cancelled, here;
-            # the connection sends the response outside it.
+            # The handler swallowed its cancellation. The checkpoint exits the scope, which is still
+            # cancelled; the connection sends the response outside it.
             self.is_answered = True
             await trio.lowlevel.checkpoint()
         if self.send_plain():
@@ -145,19 +145,19 @@ class Exchange(ABC):
         """Run ``before_send`` and send the response; return whether another request may follow.
 
         Cancellation:
-          The response breaks off. See `sever` and `finish`.
+          The response is incomplete. See `sever` and `finish`.
         """
         keep = False
         try:
             if self.carrier.service.before_send is not None:
                 await self._before_send()
             if self.conn.status is None and self.conn.raw_body is None:
-                # Nobody has answered.
+                # No handler has answered.
                 self.conn.with_status(Status.NOT_FOUND).with_body(_page(Status.NOT_FOUND))
             keep = await self.send()
         except Exception as error:  # goes through the error table
             if self.phase is Phase.HANDLER:
-                # Nothing is sent yet: it could not be opened or rendered.
+                # Nothing is sent yet: the body could not be opened, or the head not rendered.
                 keep = await self._answer_with(error) and await self._send_answer()
             else:
                 self.log(error)
@@ -166,29 +166,29 @@ class Exchange(ABC):
         return keep
 
     async def finish(self) -> None:
-        """Run what waits for the response to be sent, then release the guard.
+        """Run the ``after_send`` functions, then release the guard.
 
         Cancellation:
-          A function that was running is not run again; a later call runs those behind it.
+          A function that was running is not run again; a later call runs those after it.
         """
         self.phase = Phase.SENT
         for fn in self.conn.take_after_send():
             try:
                 await fn(self.conn)
-            except Exception as error:  # the response is out: nothing to answer
+            except Exception as error:  # the response is sent: it cannot be answered
                 self.log(error)
         self.release()
 
     async def answer_cut(self) -> None:
-        """Answer a request that was cut, unless some of its response is sent already.
+        """Answer a request that was cut, unless part of its response is already sent.
 
-        To be called outside the scope that was cancelled.
+        Call it outside the scope that was cancelled.
 
         Cancellation:
-          The response breaks off.
+          The response is incomplete.
         """
         if self.is_answered:
-            # The handler finished in spite of the cut: its response is as good as any.
+            # The handler finished in spite of the cut: send its response.
             await self.respond()
         elif self.phase is Phase.HANDLER:
             error = shutting_down()
@@ -213,7 +213,7 @@ class Exchange(ABC):
 
     @property
     def label(self) -> str:
-        """What logs call it."""
+        """Its name in logs."""
         return str(self.head)
 
     async def _before_send(self) -> None:
@@ -226,11 +226,11 @@ class Exchange(ABC):
             raise
 
     async def _answer_with(self, error: BaseException) -> bool:
-        """Turn an exception into a response; return False if there is nobody to answer."""
+        """Turn an exception into a response; return False if it cannot be answered."""
         self.log(error)
         if self.carrier.cut_reason is not None:
-            # What a cut makes a handler raise says nothing about the request: if this still is the
-            # cancelled scope, leave it, for the 503.
+            # An exception that a cut causes says nothing about the request. If the cancelled scope
+            # is still active, the checkpoint exits it, and the answer is the 503.
             await trio.lowlevel.checkpoint()
         verdict = judge(error)
         if verdict.status is None:
@@ -258,9 +258,9 @@ class Exchange(ABC):
 
 
 def _page(status: int) -> str:
-    """Return the body of an error: its reason phrase, and no more."""
+    """Return the body of an error: only its reason phrase."""
     return f"{reason_phrase(status) or status}\n"
 
 
-# Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.
+# Bound once: before Python 3.12, looking up a member on its class takes 0.07 us.
 _HANDLER = Phase.HANDLER

@@ -1,4 +1,4 @@
-"""The TLS handshake of a connection: how long it may take, and what is said if it fails."""
+"""The TLS handshake of a connection: its deadline, and the answer if it fails."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _HTTP_BODY = b"A plain HTTP request was sent to an HTTPS port.\n"
 
 
 def handshake_deadline(service: Service, transport: Transport, accepted: float) -> float:
-    """Return until when the handshake may take (CN-11).
+    """Return the deadline of the handshake (CN-11).
 
-    The stop makes it earlier, and in a drain the first bytes from the peer make it later.
+    The stop makes it earlier; during a drain, the first bytes of the peer make it later.
     """
     deadline = accepted + service.http.handshake_timeout
     if not service.is_draining:
@@ -38,20 +38,20 @@ def handshake_deadline(service: Service, transport: Transport, accepted: float) 
 
 
 async def shake_hands(service: Service, wire: Wire, accepted: float) -> None:
-    """Make the handshake; log why there is none.
+    """Do the handshake; log why it fails.
 
     Raises:
       HandshakeError: It failed; see `refuse_handshake`.
-      ClientDisconnected: The peer left or took too long.
+      ClientDisconnected: The peer disconnected or took too long.
 
     Cancellation:
-      The transport is good for nothing but its close.
+      The transport can only be closed.
     """
     try:
         await _shake_hands_in_time(service, wire, accepted)
     except ClientDisconnected as error:
         transport = wire.transport
-        # Health checks and port scans connect and say nothing, perhaps every second.
+        # Health checks and port scans connect and send nothing, perhaps every second.
         level = logging.DEBUG if transport.is_silent else logging.INFO
         logger.log(level, "%s: no TLS: %s", transport.peer, printable(str(error)))
         raise
@@ -61,7 +61,7 @@ async def _shake_hands_in_time(service: Service, wire: Wire, accepted: float) ->
     transport = wire.transport
     try:
         while True:
-            # A stop that came before this task ran is in the deadline.
+            # The deadline accounts for a stop that came before this task ran.
             if transport.wake_reason is not None:
                 transport.clear_wake()
             service.watchdog.arm(wire, handshake_deadline(service, transport, accepted))
@@ -70,7 +70,7 @@ async def _shake_hands_in_time(service: Service, wire: Wire, accepted: float) ->
             except Woken:
                 if service.now() >= handshake_deadline(service, transport, accepted):
                     raise ClientDisconnected("the handshake took too long") from None
-                # The first bytes have come since the deadline was set: it is later now.
+                # The first bytes have come since the deadline was armed, and made it later.
     finally:
         wire.deadline = inf
         if transport.wake_reason is not None:
@@ -78,7 +78,7 @@ async def _shake_hands_in_time(service: Service, wire: Wire, accepted: float) ->
 
 
 async def refuse_handshake(service: Service, wire: Wire, error: HandshakeError) -> None:
-    """Close so that the peer learns why: by the alert, or in plaintext if it speaks that.
+    """Close so that the peer learns why: by the alert, or in plaintext if it uses that.
 
     Cancellation:
       Closes at once.
@@ -95,5 +95,5 @@ async def refuse_handshake(service: Service, wire: Wire, error: HandshakeError) 
         try:
             await error.below.send_all(response)
         except (ClientDisconnected, Woken):
-            pass  # The close will find the same.
+            pass  # The close will fail the same way.
     await close_politely(error.below)

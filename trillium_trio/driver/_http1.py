@@ -50,7 +50,7 @@ class Http1Connection(Connection):
 
     __slots__ = ()
 
-    # As in `Connection`. Assigned here as well, so type checkers want their types here as well.
+    # As in `Connection`. This class assigns them too, so type checkers need their types here.
     exchange: Exchange | None
     guard: Claim | None
     has_served: bool
@@ -68,7 +68,7 @@ class Http1Connection(Connection):
             return
         bounds = Bounds.of(service, self.idle_since)
         idle_timeout = service.http.idle_timeout
-        # Until the first request is whole, silence and slowness share one timeout.
+        # Until the first request is complete, silence and slowness share one timeout.
         patience = service.http.head_timeout
         while True:
             has_begun = wire.buffer and is_head_started(wire.buffer)
@@ -91,7 +91,7 @@ class Http1Connection(Connection):
             self.state = _EXCHANGE
             guard = (
                 claim(service.swansong, head, self.task)
-                if self.guard is None  # as nearly always; a call less than `take_guard`
+                if self.guard is None  # nearly always; saves the call of `take_guard`
                 else self.take_guard(head)
             )
             self.exchange = exchange = Http1Exchange(self, head, start, guard)
@@ -106,7 +106,7 @@ class Http1Connection(Connection):
                 self.exchange = None
             del exchange, inbound, guard, head, parsed
         if self.state is _IDLE:
-            # Nothing was sent that an unread byte could destroy, and nothing is unread.
+            # No response is at risk of a reset, and no byte is unread.
             await self.transport.aclose()
         else:
             await self.close_politely()
@@ -138,7 +138,7 @@ class Http1Connection(Connection):
         """Wait until a request has begun; return False if the connection is to end instead.
 
         Args:
-          patience: Seconds that it may take in all, counted from `idle_since`.
+          patience: How many seconds it may take in all, counted from `idle_since`.
         """
         wire, service = self.wire, self.service
         self.state = _IDLE
@@ -163,7 +163,7 @@ class Http1Connection(Connection):
             if is_over:
                 return False
             wire.buffer += data
-            # Fewer bytes may be an empty line in front of a request, which is none of its own.
+            # Fewer bytes may be an empty line before a request, which does not begin one.
             if len(wire.buffer) > 2 or is_head_started(wire.buffer):
                 return True
 
@@ -190,27 +190,27 @@ class Http1Connection(Connection):
             return False
         if reason is Wake.EVICTION:
             self.service.evicted += 1
-            # Still leaving, and the close is to wait for nothing.
+            # Set the wake again: the connection is still leaving, and its close must not wait.
             self.evict()
         return True
 
     def _finds_more(self) -> bool:
-        """Take what has come without waiting; return whether a request has begun."""
+        """Receive without waiting; return whether a request has begun."""
         if self.transport.wake_reason is not None:
             self.transport.clear_wake()
         self.wire.look()
         return is_head_started(self.wire.buffer)
 
     def _last_deadline(self) -> float | None:
-        """Return until when to wait, in a drain, for one more request; None: not at all."""
+        """Return the deadline, in a drain, for one more request; None: do not wait."""
         wire, service = self.wire, self.service
-        told, grace = service.drain_time, service.keepalive_grace
-        if wire.is_eof or wire.is_gone or told - self.idle_since >= grace:
+        notified, grace = service.drain_time, service.keepalive_grace
+        if wire.is_eof or wire.is_gone or notified - self.idle_since >= grace:
             return None
-        return max(told, self.idle_since) + grace
+        return max(notified, self.idle_since) + grace
 
     async def _rest_of_head(self, start: float) -> tuple[RequestHead, int] | None:
-        """Read on until the head is complete; None if the peer leaves before.
+        """Read until the head is complete; return None if the peer disconnects first.
 
         Args:
           start: When its timeout began.

@@ -42,7 +42,7 @@ _JOIN_BYTES = 65_536
 
 @final
 class Http1Exchange(Exchange):
-    """A request whose head has been read off the wire.
+    """A request whose head has been read.
 
     Attributes:
       inbound: The request's body.
@@ -91,7 +91,7 @@ class Http1Exchange(Exchange):
         try:
             plain = self.conn.plain_response()
         except Exception:
-            return False  # `send` meets it again, and its caller knows what to do
+            return False  # `send` raises it again, and its caller handles it
         if plain is None:
             return False
         status, fields, body = plain
@@ -123,7 +123,7 @@ class Http1Exchange(Exchange):
         try:
             sent = self._wire.transport.send_nowait(payload)
         except (ClientDisconnected, OSError):
-            sent = 0  # `send` meets it again, and its caller knows what to do
+            sent = 0  # `send` raises it again, and its caller handles it
         if sent == len(payload):
             self.release()
             return True
@@ -139,7 +139,7 @@ class Http1Exchange(Exchange):
         """See `Exchange`.
 
         Cancellation:
-          The response breaks off.
+          The response is incomplete.
         """
         if self._rest is not None:
             self.phase = Phase.SENDING
@@ -190,7 +190,7 @@ class Http1Exchange(Exchange):
             or not service.swansong.is_running
             or framing is BodyFraming.CLOSE
             or not self.inbound.is_discardable()
-            # A client that reads a 2xx to its CONNECT takes what follows for a tunnel.
+            # After a 2xx to CONNECT, the client would read what follows as the tunnel's bytes.
             or (framing is BodyFraming.NONE and head.method == "CONNECT" and not conn.is_upgrade)
         )
         headers = conn.raw_headers
@@ -210,7 +210,7 @@ class Http1Exchange(Exchange):
             version=head.version,
             method=head.method,
         )
-        # From here on a 100 Continue would stand inside or behind the response.
+        # From here on, a 100 Continue would end up inside or after the response.
         self.inbound.invites = False
         return payload, framing, close
 
@@ -233,7 +233,7 @@ class Http1Exchange(Exchange):
             sent = await wire.send_file(pieces.file, length)
             if sent == length:
                 return
-            # It has become shorter, or can only be read: reading on tells which.
+            # It has become shorter, or can only be read: reading the rest shows which.
             pieces.file.seek(sent)
         async for given in pieces:
             piece = given if type(given) is bytes else as_piece(body, given)
@@ -242,7 +242,7 @@ class Http1Exchange(Exchange):
                 if piece:  # an empty chunk would end the body
                     await send(render_chunk(piece))
             elif length is not None and sent > length:
-                # What was sent may look whole; nothing but a reset tells otherwise.
+                # The sent part may look complete; only a reset shows that it is not.
                 self._cuts_by_reset = True
                 raise BodyLengthError(sent, length)
             else:
@@ -253,15 +253,15 @@ class Http1Exchange(Exchange):
             raise BodyLengthError(sent, length)
 
     async def _upgrade(self) -> bool:
-        """Hand the transport over (RFC 9110, 7.8); nothing of HTTP follows."""
+        """Pass the transport to the handler (RFC 9110, 7.8); no HTTP follows."""
         conn, wire, handler = self.conn, self._wire, self._service.handler
         self._check_upgrade()
         await close_body(conn.raw_body)  # it will not be sent
-        # What the handler has left of the request would be taken for the other protocol's.
+        # The new protocol would read an unread rest of the request as its own bytes.
         await self.inbound.skip()
         upgrade = Upgrade(conn, transport=wire.transport, leftover=wire.buffer)
         if not handler.has_upgrade(upgrade):
-            raise MisuseError("no handler takes the upgrade: has_upgrade() is False of each")
+            raise MisuseError("no handler takes the upgrade: has_upgrade() is False for each")
         payload, _, _ = self._render(None, is_text=False)
         self.phase = Phase.SENDING
         await wire.send(payload)
@@ -271,11 +271,11 @@ class Http1Exchange(Exchange):
         return False
 
     def _check_upgrade(self) -> None:
-        """Refuse to switch for a client that has not asked for it, or for another protocol.
+        """Check that the client has asked for an upgrade, to the protocol that the handler names.
 
         Raises:
-          UpgradeRequired: The handler has named the protocol.
-          BadRequest: It has not.
+          UpgradeRequired: It has not, and the handler has named a protocol.
+          BadRequest: It has not, and the handler has named none.
         """
         head, headers = self.head, self.conn.raw_headers
         if head.method == "CONNECT":

@@ -57,12 +57,12 @@ EMPTY = _Empty()
 
 @final
 class InboundBody:
-    """Reads one body off the wire, through the codec's reader, as the handler asks for it.
+    """Reads one body from the wire, through the codec's reader, when the handler asks for it.
 
     Attributes:
       length: The declared length, or None when chunked.
-      invites: The client waits for ``100 Continue``, which the first read is to send.
-      is_broken: The framing is bad or the peer is late or gone: nothing behind it can be read.
+      invites: The client waits for ``100 Continue``, which the first read sends.
+      is_broken: The framing is bad or the peer is late or gone: nothing after it can be read.
     """
 
     __slots__ = (
@@ -106,11 +106,11 @@ class InboundBody:
         """Return the next piece of the decoded body, or ``b""`` at its end.
 
         Args:
-          max_bytes: Refuse a body of more bytes, as soon as a chunk size announces them. Default:
+          max_bytes: Refuse a body of more bytes, as soon as a chunk size declares them. Default:
             no limit.
 
         Raises:
-          ContentTooLarge: The limit was passed. Answerable.
+          ContentTooLarge: The limit was exceeded. Answerable.
           RequestTimeout: No progress in time. Answerable.
           BadRequest: The framing is malformed. Answerable.
           ClientDisconnected: The peer ended or reset the connection first.
@@ -119,7 +119,7 @@ class InboundBody:
           No byte is lost.
         """
         reader = self._reader
-        # The chunk that is being read may be too large for this limit, and not for the last one.
+        # The chunk that is being read may exceed this limit, but not the last call's.
         self._check(max_bytes)
         while not reader.is_complete:
             piece = await self._step()
@@ -130,10 +130,10 @@ class InboundBody:
 
     def _check(self, max_bytes: int | None) -> None:
         if max_bytes is not None and self._received + self._reader.remaining > max_bytes:
-            raise ContentTooLarge(f"the body passed the limit of {max_bytes} bytes")
+            raise ContentTooLarge(f"the body exceeds the limit of {max_bytes} bytes")
 
     def is_discardable(self) -> bool:
-        """Whether reading on is worth keeping the connection."""
+        """Whether reading the rest is worth keeping the connection."""
         if self.is_complete:
             return True
         if self.is_broken or self.invites or self.length is None:
@@ -141,10 +141,10 @@ class InboundBody:
         return self.length - self._received <= _DISCARD_BYTES
 
     async def skip(self) -> None:
-        """Read and drop what is left, if it is not much.
+        """Read and discard the rest, if it is small.
 
         Raises:
-          ContentTooLarge: It is. Answerable.
+          ContentTooLarge: It is too large. Answerable.
           Exception: Whatever `receive` raises.
 
         Cancellation:
@@ -153,10 +153,10 @@ class InboundBody:
         limit = self._received + _DISCARD_BYTES
         while await self.receive():
             if self._received > limit:
-                raise ContentTooLarge(f"{_DISCARD_BYTES} bytes of a body, and more, that is unread")
+                raise ContentTooLarge(f"more than {_DISCARD_BYTES} unread bytes of the body")
 
     async def discard(self) -> bool:
-        """Read and drop what is left; return whether the connection can be used again.
+        """Read and discard the rest; return whether the connection can be used again.
 
         Cancellation:
           The rest stays unread.
@@ -175,7 +175,7 @@ class InboundBody:
             fault, self._fault = self._fault, None
             raise fault
         if self.is_broken:
-            raise ClientDisconnected("the request body broke off before")
+            raise ClientDisconnected("the request body was already broken")
         if self.invites:
             self.invites = False
             # A client that already sends its body does not wait (RFC 9110, 10.1.1).
@@ -185,7 +185,7 @@ class InboundBody:
         if reader.is_paused:
             await wire.give_way(0)
         else:
-            # What came with the head costs no wait, and no look at the clock.
+            # Bytes that came with the head need no wait, and no reading of the clock.
             data = await (wire.take() if wire.buffer else self._wait())
         try:
             piece, wire_rest = reader.feed(data)
@@ -194,8 +194,8 @@ class InboundBody:
             piece, wire_rest = reader.before_fault, b""
             if not piece:
                 raise
-            # What came before it may have passed a limit, which then is the error, as it would have
-            # been had the fault come in a later piece.
+            # The bytes before it may have exceeded a limit, which is then the error, as it would
+            # be if the fault came in a later piece.
             self._fault = fault
         self._received += len(piece)
         if reader.step_chunks:

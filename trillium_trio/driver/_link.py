@@ -1,4 +1,4 @@
-"""What a conn asks of its connection, answered."""
+"""The `Link` between a conn and its connection."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ class ConnectionLink:
     async def cancel_on_disconnect(self, *, eof: bool) -> AsyncIterator[trio.CancelScope]:
         """See `Link`."""
         error: Exception | None = None
-        # Not left to the task, which may begin after the first read of the block.
+        # Not in the task, which may start after the first read of the block.
         self._wire.begin_watch()
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
                 nursery.start_soon(partial(self._wire.watch, scope, eof=eof))
                 try:
                     yield scope
-                except Exception as caught:  # raised below, bare: no group
+                except Exception as caught:  # raised below, not in a group
                     error = caught
             nursery.cancel_scope.cancel()
         if error is not None:

@@ -1,4 +1,4 @@
-"""Reading the body of a response where it comes from."""
+"""Reading the body of a response from its source."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _FILE_PIECE_BYTES = 256 * 1024
 
 @final
 class OpenFile:
-    """A file, as long as it was when it was opened; read piece by piece, or sent unread.
+    """A file with the length that it had when opened; read in pieces, or sent without reading.
 
     Attributes:
-      file: Where reading begins or goes on.
-      length: In bytes; None of a pipe or a device, where it would mean nothing.
+      file: The file; its position is where reading continues.
+      length: In bytes; None for a pipe or a device, which has none.
     """
 
     __slots__ = ("file", "length")
@@ -49,7 +49,7 @@ class OpenFile:
 
     async def __anext__(self) -> bytes:
         size = _FILE_PIECE_BYTES
-        # Those of the kernel, in /proc, say 0 and have more; that is found out by reading.
+        # Files in /proc have length 0 but content, so they are read until EOF.
         if self.length:
             size = min(size, self.length - self.file.tell())
         piece = await run_sync(self.file.read, size) if size else b""
@@ -65,18 +65,18 @@ class OpenFile:
 async def open_body(
     body: Body,
 ) -> AsyncIterator[tuple[int | None, AsyncIterable[bytes | bytearray | memoryview]]]:
-    """Open a body that is not in memory; close its source on leaving, read or not.
+    """Open a body that is not in memory; close its source on exit, even if it was not read.
 
-    A source that is an async context manager is entered first, and left before it is closed.
+    A source that is an async context manager is entered first, and exited before it is closed.
 
     Returns:
-      Its length in bytes, if known, and its pieces as the source gives them: see `as_piece`.
+      Its length in bytes, if known, and its pieces as the source yields them: see `as_piece`.
 
     Raises:
       OSError: The file cannot be opened.
 
     Cancellation:
-      The source is left and closed under the cancellation. A read of a file that has begun is
+      The source is exited and closed under the cancellation. A read of a file in progress is
       awaited.
     """
     source = body.source
@@ -84,11 +84,11 @@ async def open_body(
     if isinstance(source, Path):
         opened = await run_sync(OpenFile, source)
         try:
-            # A thread cannot be cancelled. Nothing is sent yet, so a cut can still be a 503.
+            # A thread cannot be cancelled. Check now, when a cut can still be answered 503.
             await trio.lowlevel.checkpoint_if_cancelled()
             yield opened.length, opened
         finally:
-            # Nothing was written: closing cannot wait for a disk.
+            # Nothing was written, so closing does not wait for the disk.
             opened.file.close()
     else:
         try:
@@ -98,7 +98,7 @@ async def open_body(
             else:
                 # A source may hold tasks or resources while it is read.
                 async with source if isinstance(source, _Entered) else nullcontext():
-                    # An iterable may make a generator, which then is nobody else's to close.
+                    # An iterable may create a generator, which nobody else closes.
                     iterator = aiter(source)
                     try:
                         yield body.length, iterator
@@ -109,10 +109,10 @@ async def open_body(
 
 
 def as_piece(body: Body, given: bytes | bytearray | memoryview) -> bytes | memoryview:
-    """Return a piece that the source of a body gave, as bytes that do not change.
+    """Return a piece that the source of a body yielded, as bytes that do not change.
 
     Raises:
-      TypeError: It is no buffer; the message names its type and the body.
+      TypeError: It is not a buffer; the message names its type and the body.
     """
     try:
         return as_bytes(given)

@@ -27,7 +27,7 @@ __all__ = ["Served", "Service"]
 
 
 class Served(Protocol):
-    """A connection, as far as the server is concerned.
+    """A connection, as the server sees it.
 
     Attributes:
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
@@ -39,20 +39,20 @@ class Served(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for a request of which nothing has come."""
+        """Whether it waits for a request, with no byte of it received."""
 
     @property
     def is_leaving(self) -> bool:
-        """Whether it was evicted and no request has come on it since."""
+        """Whether it was evicted and no request has come since."""
 
     def evict(self) -> None:
-        """End an idle connection, unless a request has come."""
+        """Close an idle connection, unless a request has come."""
 
     def notice(self) -> None:
         """Ask the connection to end."""
 
     def cut(self, reason: str, *, linger: float) -> None:
-        """End the connection now; one that is only closing, in at most ``linger`` seconds."""
+        """End the connection now; one that is already closing, in at most ``linger`` seconds."""
 
 
 @final
@@ -60,9 +60,9 @@ class Service:
     """A handler and everything that is needed to serve it over a connection.
 
     Attributes:
-      connections: Those that are open; each adds and removes itself.
-      is_draining: Whether connections should end as soon as they owe nothing.
-      drain_time: When the listeners were closed and the connections told, on trio's clock;
+      connections: The open connections; each adds and removes itself.
+      is_draining: Whether connections should end as soon as they have no request in progress.
+      drain_time: When the listeners were closed and the connections notified, on trio's clock;
         ``inf`` before.
       evicted: How many idle ones have closed to make room for new ones.
       on_exit: Called with the KeyboardInterrupt or SystemExit that a handler raised.
@@ -103,18 +103,18 @@ class Service:
         on_idle: Callable[[], None],
     ) -> None:
         self.handler: Handler = handler
-        # A sequence holds its handlers to the contract by itself.
+        # A sequence itself checks what its handlers return.
         is_sequence = isinstance(handler, Sequence)
         self.run: Callable[[Conn], Coroutine[object, object, Conn]] = (
             handler.run if is_sequence else partial(run_handler, handler)
         )
-        # Skipped whole when no handler has anything to do before sending.
+        # Skipped entirely if no handler overrides it.
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
         self.before_send: Callable[[Conn], Coroutine[object, object, Conn]] | None = (
             Sequence(hooks).before_send if hooks else None
         )
         self.info: Info = info
-        # As `info` has them; every request asks for them.
+        # Copied from `info`, because every request uses them.
         http = info.config.http
         self.http: HttpConfig = http
         self.swansong: Swansong = info.swansong
@@ -125,7 +125,7 @@ class Service:
         self.is_draining: bool = False
         self.drain_time: float = inf
         self.evicted: int = 0
-        # The clock itself, for what looks at it several times per request.
+        # The clock's method, because every request calls it several times.
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.watchdog: Watchdog = Watchdog()
         self.outbox: Outbox = Outbox()
@@ -145,16 +145,16 @@ class Service:
         )
 
     def date_line(self) -> bytes:
-        """The Date field of a response sent now, by the system's clock."""
+        """Return the Date field line of a response sent now, by the system's clock."""
         now = time.time()
-        # Rendered once a second; the clock may also be set back.
+        # Rendered once per second; the clock may also be set back.
         if not self._date_until - 1 <= now < self._date_until:
             self._date_line = b"date: %b\r\n" % http_date(now)
             self._date_until = now // 1 + 1
         return self._date_line
 
     def begin_drain(self, now: float) -> None:
-        """Tell every connection, once, that nothing new is wanted."""
+        """Notify every connection, once, of the drain."""
         self.is_draining = True
         self.drain_time = now
         for connection in self.connections:

@@ -15,7 +15,7 @@ _COMPACT_FROM = 64
 
 
 class _Entry:
-    """One place in the heap; its owner is taken out when it is closed, so that nothing keeps it."""
+    """An entry of the heap. Without an owner it is dead, and does not keep a closed one alive."""
 
     __slots__ = ("owner", "when")
 
@@ -28,12 +28,12 @@ class _Entry:
 
 
 class Timed(Protocol):
-    """What can time out.
+    """An object with a timeout.
 
     Attributes:
-      deadline: The moment, on trio's clock, at which `expire` is due; ``inf`` when unarmed. Written
-        plainly to disarm, and through `Watchdog.arm` to arm.
-      entry: The watchdog's own.
+      deadline: When `expire` is due, on trio's clock; ``inf`` when unarmed. Assign it to disarm,
+        and call `Watchdog.arm` to arm.
+      entry: For the watchdog only.
     """
 
     deadline: float
@@ -48,9 +48,9 @@ class Watchdog:
     """Calls `Timed.expire` at each deadline: exact, and asleep while none is armed.
 
     Arming is a store and a comparison. Each owner has at most one live entry in a heap, never later
-    than its deadline; an entry that comes up before its owner's deadline, because that has moved,
-    is pushed again. So a keep-alive connection that arms twice per request costs one heap operation
-    per timeout that passes, not two per request, and no tick ever runs.
+    than its deadline; an entry that is due before its owner's deadline, because that has moved, is
+    pushed again. So a keep-alive connection that arms twice per request costs one heap operation
+    per timeout that passes, not two per request, and there is no periodic tick.
     """
 
     __slots__ = ("_dead", "_heap", "_scope")
@@ -61,7 +61,7 @@ class Watchdog:
         self._scope = trio.CancelScope()
 
     def arm(self, timed: Timed, deadline: float) -> None:
-        """Have ``timed.expire()`` called at ``deadline``, in place of any earlier arrangement."""
+        """Call ``timed.expire()`` at ``deadline``, which replaces an earlier one."""
         timed.deadline = deadline
         entry = timed.entry
         if entry is None or deadline < entry.when:
@@ -73,7 +73,7 @@ class Watchdog:
                 self._scope.deadline = deadline
 
     def forget(self, timed: Timed) -> None:
-        """Drop whatever is arranged for it: it has closed."""
+        """Disarm it and drop its entry: it has closed."""
         timed.deadline = inf
         entry, timed.entry = timed.entry, None
         if entry is not None:
@@ -85,10 +85,10 @@ class Watchdog:
         """Call `expire` at each deadline, for ever.
 
         Cancellation:
-          Ends it; what is armed stays so and is not called.
+          Ends it; armed deadlines stay armed, but `expire` is not called.
         """
         while True:
-            # Moved earlier or later from outside, by assignment; never cancelled otherwise.
+            # `arm` and `forget` move its deadline by assignment; it is never cancelled otherwise.
             with trio.CancelScope(deadline=self._next()) as self._scope:
                 await trio.sleep_forever()
             now = trio.current_time()
@@ -106,7 +106,7 @@ class Watchdog:
     def _bury(self, entry: _Entry) -> None:
         entry.owner = None
         self._dead += 1
-        # Short-lived connections would otherwise pile up until their timeouts come round.
+        # Otherwise entries of short-lived connections would pile up until they are due.
         if self._dead > _COMPACT_FROM and self._dead > len(self._heap) // 2:
             top = self._heap[0]
             self._heap = [each for each in self._heap if each.owner is not None or each is top]
@@ -114,7 +114,7 @@ class Watchdog:
             self._dead = int(top.owner is None)
 
     def _next(self) -> float:
-        """The earliest moment that an entry names, the dead ones dropped."""
+        """Drop dead entries at the top; return the time of the earliest entry, or ``inf``."""
         heap = self._heap
         while heap and heap[0].owner is None:
             heapq.heappop(heap)

@@ -1,4 +1,4 @@
-"""Timed reads and writes of one connection, and what has been read ahead."""
+"""Timed reads and writes of one connection, and its read-ahead buffer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["READ_AHEAD_BYTES", "Stalled", "Wake", "Wire"]
 
 # A watcher for disconnects reads at most this far ahead of the handler.
 READ_AHEAD_BYTES = 65_536
-# After this many bytes, or a sixteenth of it in calls, without a real wait the task gives way: a
-# fast peer could otherwise keep the loop to itself for as long as it likes.
+# After this many bytes, or 16 calls, without a real wait the task yields to others: otherwise a
+# fast peer could monopolise the loop.
 _CREDIT = 256 * 1024
 _CALL_COST = _CREDIT // 16
-# To decode 256 chunks takes about as long as to move that much.
+# Decoding 256 chunks takes about as long as moving that much.
 _CHUNK_COST = _CREDIT // 256
 # Each is a hop to a worker thread. Measured best: 256 KiB cost twice as much, and so do 8 MiB, of
 # which a socket takes a part.
@@ -34,23 +34,23 @@ _FILE_PIECE_BYTES = 1024 * 1024
 
 
 class Wake(enum.Enum):
-    """Why a parked wait was woken."""
+    """Why a wait was woken."""
 
     TIMEOUT = "timeout"
-    NOTICE = "notice"  # the stop: look again whether to go on waiting
+    NOTICE = "notice"  # the stop: check again whether to continue waiting
     EVICTION = "eviction"  # a new connection needs the place of an idle one
     UNSENT = "unsent"  # the last response has not left whole with its row
 
 
 class Stalled(ClientDisconnected):
-    """The peer took no byte of the response in time: as good as gone, and reset."""
+    """The peer accepted no byte of the response in time: treated as gone, and reset."""
 
 
 @final
 class Wire:
-    """One connection's transport with its stamps, its read-ahead and its fairness.
+    """One connection's transport with its deadlines, its read-ahead and its fairness.
 
-    Every wait for the peer goes through here, armed just before it parks and disarmed after it.
+    Every wait for the peer goes through here: its deadline is armed before and disarmed after.
 
     Attributes:
       transport: The byte stream; closed by the connection, not by the wire.
@@ -86,16 +86,16 @@ class Wire:
         self._watchdog = watchdog
         self._config = config
         self._credit = _CREDIT
-        # Set while a watcher is the one reader: others wait for what it brings.
+        # Not None while a watcher is the only reader: others wait for the bytes it reads.
         self._arrived: trio.Event | None = None
-        # Set while a watcher is far enough ahead: it goes on when the handler has read.
+        # Not None while the watcher has read far enough ahead: it waits for the handler to read.
         self._room: trio.Event | None = None
-        # Bytes that the peer has taken, and seconds that it was waited for, over all responses.
+        # Bytes that the peer has accepted, and seconds spent waiting for it, over all responses.
         self._sent = 0
         self._waited = 0.0
 
     def expire(self) -> None:
-        """Wake the parked wait: its time is up."""
+        """Wake the wait: its deadline has passed."""
         self.transport.wake(Wake.TIMEOUT)
 
     async def receive(self, deadline: float) -> bytes:
@@ -114,7 +114,7 @@ class Wire:
         if self.is_eof:
             return b""
         transport, entry = self.transport, self.entry
-        # As `Watchdog.arm` does for a deadline that has only moved on, which most do.
+        # The fast path of `Watchdog.arm`: most deadlines only move later.
         if entry is not None and entry.when <= deadline:
             self.deadline = deadline
         else:
@@ -126,7 +126,7 @@ class Wire:
             raise
         finally:
             self.deadline = inf
-            # It may have been woken and served in one turn; the reason must not hit the next wait.
+            # Bytes and a wake may come in one turn; the wake must not end the next wait.
             if transport.wake_reason is not None:
                 transport.clear_wake()
         self._credit = _CREDIT
@@ -135,7 +135,7 @@ class Wire:
         return data
 
     async def receive_more(self, deadline: float) -> bytes:
-        """Take the buffer, or wait for bytes as `receive` does, also while a watcher reads.
+        """Take the buffer, or wait for bytes as `receive` does, even while a watcher reads.
 
         Cancellation:
           No byte is lost.
@@ -148,7 +148,7 @@ class Wire:
         """Take the buffer.
 
         Cancellation:
-          May come instead; then nothing was taken.
+          Nothing was taken.
         """
         await self.give_way(len(self.buffer))
         data, self.buffer = self.buffer, b""
@@ -157,7 +157,7 @@ class Wire:
         return data
 
     async def send(self, data: bytes | memoryview) -> None:
-        """Send all of it, waiting for the peer as far as write timeout and rate allow.
+        """Send all data, waiting for the peer as long as the write timeout and rate allow.
 
         Raises:
           Stalled: The peer does not read. Part of the data may have been sent.
@@ -177,7 +177,7 @@ class Wire:
         await self.give_way(len(data))
 
     async def give_way(self, size: int) -> None:
-        """Count ``size`` bytes moved without a wait; take a checkpoint when it has been enough.
+        """Count ``size`` bytes moved without a wait; take a checkpoint when the credit is used up.
 
         Cancellation:
           Changes nothing.
@@ -188,7 +188,7 @@ class Wire:
             await trio.lowlevel.checkpoint()
 
     def count_chunks(self, count: int) -> None:
-        """Count chunks that were decoded: the next call that may give way does so the sooner."""
+        """Count decoded chunks, so that the next checkpoint comes sooner."""
         self._credit -= count * _CHUNK_COST
 
     async def send_file(self, file: BinaryIO, count: int) -> int:
@@ -221,7 +221,7 @@ class Wire:
         await self._pump(lambda sent: self.transport.send_some(view[sent:]), len(view))
 
     async def _pump(self, send: Callable[[int], Awaitable[int]], size: int) -> int:
-        """Call ``send`` with what has been sent until that is ``size``, or no more is there."""
+        """Call ``send`` with the count of sent bytes until that is ``size``, or it returns 0."""
         timeout, rate = self._config.write_timeout, self._config.min_rate
         transport = self.transport
         sent = 0
@@ -234,7 +234,7 @@ class Wire:
                 if not taken:
                     break
                 if transport.wake_reason is not None:
-                    # The timeout came in the turn in which the peer took something: it was in time.
+                    # The timeout came in the same turn as the peer's progress, which was in time.
                     transport.clear_wake()
                 sent += taken
                 now = trio.current_time()
@@ -242,7 +242,7 @@ class Wire:
                 start = now
         except Woken:
             late = trio.current_time() - start
-            # A close would leave in the kernel what the peer has not taken: see CN-13.
+            # After a close, the kernel would keep what the peer has not read: see CN-13.
             transport.abort()
             raise Stalled(f"took {sent} of {size} bytes, none for {late:.1f} s") from None
         finally:
@@ -255,10 +255,10 @@ class Wire:
     # -- disconnects ---------------------------------------------------------------------------
 
     def begin_watch(self) -> None:
-        """Become the one reader, from now on: `watch` is to be called.
+        """Become the only reader from now on; `watch` must follow.
 
         Raises:
-          MisuseError: There is a watcher.
+          MisuseError: There already is a watcher.
         """
         if self._arrived is not None:
             raise MisuseError("this connection is already watched for a disconnect")
@@ -272,7 +272,7 @@ class Wire:
           eof: Whether the end of input counts as gone.
 
         Cancellation:
-          Ends the watch; what was read ahead stays in the buffer.
+          Ends the watch; the bytes read ahead stay in the buffer.
         """
         arrived = self._arrived
         assert arrived is not None, "begin_watch comes first"
@@ -298,11 +298,11 @@ class Wire:
             arrived.set()
 
     def look(self) -> None:
-        """Take what has arrived without waiting, to learn whether the peer is gone."""
+        """Receive into the buffer without waiting, to find out whether the peer is gone."""
         if self._arrived is not None or self.is_gone:
             return
         try:
-            # With a stamp set somebody may be parked in a read: it gets what comes.
+            # If a deadline is armed, a task may be waiting in a read: leave the bytes to it.
             if self.deadline == inf and not self.is_eof and len(self.buffer) < READ_AHEAD_BYTES:
                 data = self.transport.receive_nowait()
                 if data is not None:
@@ -327,10 +327,10 @@ class Wire:
 
 
 def allowance(timeout: float, rate: int, moved: int, waited: float) -> float:
-    """How long the next wait may take, in seconds.
+    """Return how long the next wait may take, in seconds.
 
-    The timeout, and no longer than what has moved makes up for at ``rate`` bytes a second, the
-    first ``timeout`` seconds being free. Only time spent waiting for the peer counts.
+    At most the timeout; and all waits together at most the timeout plus the seconds that the moved
+    bytes pay for at ``rate`` bytes per second. Only time spent waiting for the peer counts.
     """
     if rate <= 0:
         return timeout
