@@ -303,7 +303,9 @@ async def test_cn_26_a_client_that_never_spoke_is_no_news(
         else:
             assert await client.ends()
             assert trio.current_time() == 10
-    why = "the client left in the handshake" if leaves else "the handshake took too long"
+    why = (
+        "the client disconnected during the handshake" if leaves else "the handshake took too long"
+    )
     assert lines(caplog) == [(level, f"unix: no TLS: {why}")]
 
 

@@ -1,7 +1,7 @@
-"""Byte streams and what we know about them.
+"""Byte streams and the facts about them.
 
-A `Transport` is what a connection is driven over: receive, send, half-close, close, and facts.
-There are three kinds:
+A `Transport` carries a connection: receive, send, half-close, close, and facts. There are three
+kinds:
 
 .. code-block:: text
 
@@ -13,20 +13,20 @@ Sockets wait with trio, or, while many are ready at once, at the `Poller` of the
 receives for them.
 
 Theory of operation. Timeouts and the stop must end a wait for the peer without cancelling what the
-task does next. So there are three ways out of a wait, and they are never mixed up:
+task does next. So a wait has these distinct outcomes:
 
 .. code-block:: text
 
-                    +- bytes, b"" ------------------- the peer sent, or ended its side
-    receive_some ---+- ClientDisconnected ----------- the peer left (or we closed)
-    send_some       +- Woken(reason) ---------------- somebody called wake(reason); still usable
-                    +- trio.Cancelled --------------- trio's own, from outside; never made here
+                    +- bytes, b"" ------------------- the peer sent, or sent EOF
+    receive_some ---+- ClientDisconnected ----------- the peer disconnected (or we closed)
+    send_some       +- Woken(reason) ---------------- wake(reason) was called; still usable
+                    +- trio.Cancelled --------------- trio's own, from outside; never raised here
 
-    wake(reason):   wake_reason = reason, then end parked waits    <- watchdog, drain
+    wake(reason):   wake_reason = reason, then end current waits   <- watchdog, drain
     clear_wake():   wake_reason = None                             <- the connection's task
 
-The wake is level-triggered: whoever looks late still sees it. trio's and the system's errors are
-translated here and nowhere else.
+The wake is level-triggered: a wait that starts later still sees it. trio's and the system's errors
+are translated only here.
 """
 
 from __future__ import annotations

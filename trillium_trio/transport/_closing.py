@@ -10,19 +10,19 @@ from ._transport import Woken
 if TYPE_CHECKING:
     from ._transport import Transport
 
-# A client that reads only after it has sent everything must get its 413 all the same, so this is
-# somewhat more than the default limit of bodies (10 MiB). Time is bounded by the caller.
+# Somewhat more than the default limit of bodies (10 MiB), so that a client that reads only after it
+# has sent everything still gets its 413. The caller limits the time.
 _MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 
 
 async def close_politely(transport: Transport) -> None:
     """Half-close, discard what the peer still sends until it closes too, then close.
 
-    To close a socket while bytes are unread sends a reset, which makes the peer's kernel throw
-    away the response that it has not read yet (RFC 9112, 9.6). The state left: closed.
+    Closing a socket with unread bytes sends a reset, which makes the peer's kernel discard the
+    response if the peer has not read it yet (RFC 9112, 9.6). Leaves the transport closed.
 
-    The caller bounds the time: it clears an earlier wake, arms its timeout, and calls
-    `Transport.wake`, after which this returns soon. Any wake ends the wait, and so do 16 MiB.
+    The caller limits the time: it clears an earlier wake and arms a timeout that calls
+    `Transport.wake`. Any wake ends the wait, and so do 16 MiB.
 
     Cancellation:
       Closes at once.
@@ -31,19 +31,19 @@ async def close_politely(transport: Transport) -> None:
         await transport.send_eof()
         await discard(transport)
     except (ClientDisconnected, Woken):
-        pass  # Gone, or long enough.
+        pass  # Disconnected, or timed out.
     finally:
         await transport.aclose()
 
 
 async def discard(transport: Transport) -> None:
-    """Receive and throw away until the input ends, or 16 MiB of it.
+    """Receive and discard until the end of the input, at most 16 MiB.
 
     Raises:
       Exception: Whatever `Transport.receive_some` raises.
 
     Cancellation:
-      What was received is gone.
+      The received bytes are lost.
     """
     discarded = 0
     while discarded < _MAX_DISCARDED_BYTES and (data := await transport.receive_some()):

@@ -1,4 +1,4 @@
-"""Why there is no TLS, in words that tell one cause from another."""
+"""Why a TLS handshake failed, in words that distinguish the causes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from ._transport import Transport
 
-# How plain HTTP requests begin.
+# The first bytes of plain HTTP requests.
 _METHODS = ("GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ")
 OPENING_BYTES = max(map(len, _METHODS))
 
-# OpenSSL's names for what clients do most. It has some 500, readable enough with spaces.
+# OpenSSL's names of the most frequent errors. It has about 500, readable enough with spaces.
 _WORDS = {
     "HTTP_REQUEST": "what came is not TLS",
     "HTTPS_PROXY_REQUEST": "what came is not TLS",
@@ -30,11 +30,11 @@ _ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_ALERT_")
 
 @final
 class HandshakeError(ClientDisconnected):
-    """The TLS handshake failed. The alert that says so to the peer has been sent.
+    """The TLS handshake failed. The alert has been sent to the peer.
 
     Attributes:
-      below: What TLS was to be over: still open, and to be closed so that the alert arrives.
-      is_http: What came is a plain HTTP request. No alert was sent.
+      below: The transport below TLS: still open; close it politely, so that the alert arrives.
+      is_http: The peer sent a plain HTTP request. No alert was sent.
     """
 
     def __init__(self, reason: str, below: Transport, *, is_http: bool) -> None:
@@ -44,7 +44,7 @@ class HandshakeError(ClientDisconnected):
 
 
 def reason_of(error: ssl.SSLError) -> str:
-    """Say in words what OpenSSL complains about."""
+    """Return the reason of an OpenSSL error in words."""
     reason = error.reason or str(error)
     if alert := _ALERT.match(reason):
         return f"the client refuses: {_spaced(reason[alert.end() :])}"
@@ -52,7 +52,7 @@ def reason_of(error: ssl.SSLError) -> str:
 
 
 def is_http_request(opening: bytes) -> bool:
-    """Whether the first bytes of a connection, perhaps only some, begin an HTTP request."""
+    """Whether the first bytes of a connection, even if incomplete, begin an HTTP request."""
     text = opening.decode("latin-1")
     return bool(text) and any(text.startswith(each[: len(text)]) for each in _METHODS)
 

@@ -1,11 +1,11 @@
-"""What is known about a listener: a plain value, passed along with each of its transports."""
+"""The facts of a listener: a plain value that each of its transports has."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, final
 
-# A wildcard address cannot be connected to everywhere; the loopback address of its family can.
+# Not every system can connect to a wildcard address; the loopback address of its family works.
 _LOOPBACK_OF_WILDCARD = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (a key)
 
 
@@ -15,7 +15,7 @@ class Listener:
     """The facts of one listener.
 
     Attributes:
-      kind: The address family, as far as users care.
+      kind: The kind of its address.
       address: ``(host, port)`` of a TCP listener as bound, never with port 0; the path of a unix
         one, with ``@`` for the NUL of an abstract name.
       is_tls: Whether its connections are encrypted.
@@ -33,10 +33,10 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """The address as a client on this machine would write it.
+        """The URL for a client on this machine.
 
         A wildcard address is shown as the loopback address of its family. A unix listener has no
-        URL of its own and shows ``unix:/run/x``.
+        URL, and shows ``unix:/run/x``.
         """
         match self.address:
             case (host, port):
@@ -58,5 +58,5 @@ class Listener:
 
 
 def host_and_port(host: str, port: int) -> str:
-    """Write an address the way URLs do: IPv6 in brackets (RFC 3986, 3.2.2)."""
+    """Return an address as in URLs: IPv6 in brackets (RFC 3986, 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# What one send_some waits for: enough to be efficient, little enough that progress is seen.
+# What one send_some waits for: enough to be efficient, little enough to show progress.
 _MAX_SEND_BYTES = 65536
 
 
 @final
 class StreamTransport(Transport):
-    """Any stream; of one that is a `trio.SSLStream`, also what it says of its TLS.
+    """Any stream; for a `trio.SSLStream`, also the facts of its TLS.
 
-    A stream offers no way to wake a wait but cancellation, so each wait runs in a scope of its
-    own. That costs several microseconds, and is why sockets do not come this way.
+    A wait of a stream can be woken only by cancellation, so each wait runs in its own scope. That
+    costs several microseconds, and is why sockets do not use this class.
     """
 
     __slots__ = ("_alpn", "_is_aborted", "_is_closed", "_is_lost", "_is_tls", "_stream", "_waits")
@@ -35,7 +35,7 @@ class StreamTransport(Transport):
     sends_at_once = False
 
     def __init__(self, stream: trio.abc.Stream, listener: Listener, address: object = None) -> None:
-        """Take over a stream.
+        """Take ownership of a stream.
 
         Args:
           stream: Closed by `aclose`.
@@ -84,11 +84,11 @@ class StreamTransport(Transport):
         if isinstance(self._stream, trio.SSLStream):
             below = self._stream.transport_stream
             try:
-                # It waits for the peer's close_notify: trio has nothing that only sends ours.
+                # It waits for the peer's close_notify: trio cannot send ours alone.
                 await self._wait(self._stream.unwrap)
             except ClientDisconnected:
-                pass  # Either it left, or it answered with data: legal, and thrown away.
-            # Nobody may read what is below TLS, but unread it would cause a reset (CN-13).
+                pass  # It disconnected, or answered with data, which is legal and discarded.
+            # The bytes below TLS are discarded; unread, they would cause a reset (CN-13).
             self._stream = below
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
             await self._wait(self._stream.send_eof)
@@ -104,7 +104,7 @@ class StreamTransport(Transport):
                     pass  # As in SocketTransport.abort.
                 sock.close()
             elif (abort := getattr(self._stream, "abort", None)) is not None:
-                # Streams of our own in memory can look like a reset to their peer.
+                # Our own memory streams can show their peer a reset.
                 abort()
             self._end_waits()
 
@@ -113,8 +113,8 @@ class StreamTransport(Transport):
             return
         self._is_closed = True
         self._end_waits()
-        # To close a stream may wait for the peer (TLS says good-bye), so it can be woken as well,
-        # and whoever was woken or has aborted does not want to wait. Streams close all the same.
+        # Closing a stream may wait for the peer (TLS sends close_notify), so a wake or an abort
+        # also ends this wait. Streams close nevertheless.
         with trio.CancelScope() as scope:
             self._waits.add(scope)
             if self._is_aborted or self.wake_reason is not None:
@@ -122,7 +122,7 @@ class StreamTransport(Transport):
             try:
                 await self._stream.aclose()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass  # It was gone already.
+                pass  # It was already closed or broken.
             except OSError as exc:
                 if not is_gone(exc):
                     raise
@@ -144,8 +144,8 @@ class StreamTransport(Transport):
         with trio.CancelScope() as scope:
             self._waits.add(scope)
             try:
-                # Streams are atomic about receiving: what was received when the wake came is
-                # returned, and the scope then has nothing to catch.
+                # Streams receive atomically: bytes received when the wake comes are returned, and
+                # the scope then catches nothing.
                 return await fn(*args)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
                 self._is_lost = True

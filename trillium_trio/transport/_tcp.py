@@ -1,4 +1,4 @@
-"""The lean transport: a non-blocking socket, and trio only to wait for it."""
+"""The fast transport: a non-blocking socket; trio only waits for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._listener import Listener
     from ._poller import Poller
 
-# SO_LINGER on, for 0 seconds: close(2) drops what is unsent and answers with RST.
+# SO_LINGER on, with 0 seconds: close(2) drops unsent bytes and sends RST.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -28,9 +28,9 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class SocketTransport(Transport):
     """A connected TCP or unix stream socket, without `trio.SocketStream` in between.
 
-    It receives wait first, then read: a server almost always has to wait for the next request,
-    and a try that fails costs a system call each time. It sends the other way round: at once, and
-    waits only if that would block.
+    To receive, it waits first, then reads: a server almost always has to wait for the next request,
+    and a failed attempt costs a system call. To send, it tries at once, and waits only if that
+    would block.
 
     It waits to receive with trio, or at a poller that says when (see `Poller`); to send, with trio.
 
@@ -44,7 +44,7 @@ class SocketTransport(Transport):
     sends_files: ClassVar[bool] = hasattr(os, "sendfile")
 
     def __init__(self, sock: socket.socket, listener: Listener, address: object = None) -> None:
-        """Take over a connected socket.
+        """Take ownership of a connected socket.
 
         Args:
           sock: Made non-blocking here; closed by `aclose`.
@@ -123,7 +123,7 @@ class SocketTransport(Transport):
         while self.wake_reason is None and not self._is_closed:
             try:
                 await wait_writable(self._sock)
-                # It waits for the disk, so in a thread; never for the peer.
+                # In a thread, because it waits for the disk; it never waits for the peer.
                 return await run_sync(
                     os.sendfile, self._sock.fileno(), file.fileno(), offset, count
                 )
@@ -184,7 +184,7 @@ class SocketTransport(Transport):
         return self._registration
 
     def _end_of_wait(self) -> ClientDisconnected | Woken:
-        """What a wait raises that was ended, or not begun, because of what we did."""
+        """Return the exception of a wait that a close or a wake has ended or prevented."""
         if self._is_closed:
             return ClientDisconnected("the transport is closed")
         return Woken(self._woken_by)

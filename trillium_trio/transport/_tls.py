@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 # buffers never shrink, so one record at a time passes through them: idle connections stay small.
 _RECORD_BYTES = 16_384
 _RECEIVE_BYTES = _RECORD_BYTES + 512
-# What is encrypted ahead of the peer: so much leaves in one system call.
+# How much is encrypted ahead of the peer, and sent in one system call.
 _PIECE_BYTES = 65_536
-# What one call sends to a peer that takes all of it, before others have their turn (CN-23).
+# How much one call sends to a fast peer before other tasks run (CN-23).
 _MAX_SEND_BYTES = 4 * _PIECE_BYTES
-# What one call decrypts. Records may hold as little as a byte (CN-23).
+# How many records one call decrypts. A record may have as little as one byte (CN-23).
 _MAX_RECORDS = 64
-# Answers of TLS itself, such as refusals to renegotiate, kept for a peer that does not read.
+# How many bytes of TLS's own answers, such as refusals to renegotiate, wait for a peer to read.
 _MAX_ANSWER_BYTES = 65_536
 
 
@@ -39,13 +39,13 @@ class TlsTransport(Transport):
         receive_some <- SSLObject.read  <- _incoming <------------ below.receive_some
         send_some    -> SSLObject.write -> _outgoing -> _unsent -> below.send_some
 
-    A record that was made has to be sent, in its order, whatever becomes of the call that made it.
-    So records wait in ``_unsent``, and whatever sends next begins with them. Plaintext is counted
-    as taken only when its records have left: see `_settle`.
+    A record, once created, has to be sent in order, even if the call that created it is cancelled.
+    So records wait in ``_unsent``, and the next send begins with them. Plaintext counts as accepted
+    only when its records are sent: see `_settle`.
 
     The input ends with the peer's ``close_notify`` (RFC 8446, 6.1), and also if the peer closes
-    without one, as many do: HTTP's framing tells whether a message is complete (RFC 9112, 9.8).
-    Sending goes on in both cases.
+    without one, as many do: HTTP's framing shows whether a message is complete (RFC 9112, 9.8).
+    Sending continues in both cases.
 
     Attributes:
       below: The transport of the records.
@@ -69,11 +69,11 @@ class TlsTransport(Transport):
     )
 
     def __init__(self, below: Transport, ssl_context: ssl.SSLContext) -> None:
-        """Take over a transport from which nothing has been received.
+        """Take ownership of a transport from which nothing has been received.
 
         Args:
           below: Closed by `aclose`.
-          ssl_context: For servers. Its SNI callback may choose another one for the connection.
+          ssl_context: A server-side context. Its SNI callback may select another one.
         """
         super().__init__(below.listener, below._address)
         self.below: Transport = below
@@ -81,20 +81,20 @@ class TlsTransport(Transport):
         self._outgoing = ssl.MemoryBIO()
         self._tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._alpn: str | None = None
-        # The first bytes that came, to tell what they are if they are no handshake.
+        # The first bytes received, to identify them if they are not a handshake.
         self._opening = b""
         # From the end of the handshake until close_notify is sent, or something fails.
         self._is_ready = False
         self._has_ended = False
         self._is_eof = False
-        # Whether the last call to read left something of a record.
+        # Whether the last read left part of a record.
         self._is_cut = False
-        # Why nothing can be sent or received any more.
+        # Why nothing more can be sent or received.
         self._failure: str | None = None
         self._unsent: bytes | memoryview = b""
-        # How many bytes of plaintext were encrypted and not yet returned as taken.
+        # How many bytes of plaintext were encrypted and not yet returned as accepted.
         self._owed = 0
-        # Whether a task waits in `_send_unsent`, which no other may overtake.
+        # Whether a task waits in `_send_unsent`; no other may send before it.
         self._is_sending = False
 
     @property
@@ -127,13 +127,13 @@ class TlsTransport(Transport):
             try:
                 data = await below.receive_some(_RECEIVE_BYTES)
             except Woken:
-                # Too late, unless something has come in this very moment.
+                # Too late, unless something has just arrived.
                 late = below.receive_nowait(_RECEIVE_BYTES)
                 if late is None:
                     raise
                 data = late
             if not data:
-                raise ClientDisconnected("the client left in the handshake")
+                raise ClientDisconnected("the client disconnected during the handshake")
             self._incoming.write(data)
             if len(self._opening) < OPENING_BYTES:
                 self._opening = (self._opening + data)[:OPENING_BYTES]
@@ -142,14 +142,14 @@ class TlsTransport(Transport):
         await self._flush()
 
     async def _refuse_handshake(self, error: ssl.SSLError) -> HandshakeError:
-        """Send the alert that OpenSSL wrote; return what to raise."""
+        """Send the alert that OpenSSL wrote; return the exception to raise."""
         is_http = is_http_request(self._opening)
         self._failure = "a plain HTTP request" if is_http else reason_of(error)
         if not is_http:
             try:
                 await self._flush()
             except (ClientDisconnected, Woken):
-                pass  # It has gone, or does not read.
+                pass  # It has disconnected, or does not read.
         return HandshakeError(self._failure, self.below, is_http=is_http)
 
     # -- receiving -----------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class TlsTransport(Transport):
             raise ClientDisconnected(self._failure)
         below = self.below
         if (self._is_eof or self._is_cut or self._incoming.pending) and not self._has_ended:
-            # Nothing to wait for. But a receive is a checkpoint, and the wake comes first.
+            # No need to wait, but a receive is a checkpoint, and a wake takes precedence.
             await trio.lowlevel.checkpoint()
             if self.wake_reason is not None:
                 raise Woken(self.wake_reason)
@@ -175,7 +175,7 @@ class TlsTransport(Transport):
             plain = self._decrypt(data, max_bytes)
             if plain is not None:
                 return plain
-        # OpenSSL decrypts nothing behind its own close_notify; left unread, it would cause a reset.
+        # OpenSSL decrypts nothing after its own close_notify; unread, it would cause a reset.
         await discard(below)
         return b""
 
@@ -191,12 +191,12 @@ class TlsTransport(Transport):
         self._is_eof = not data
         return self._decrypt(data, max_bytes)
 
-    # In one piece, because a call more would cost every request.
+    # One function, because another call would cost every request.
     def _decrypt(self, data: bytes, max_bytes: int) -> bytes | None:  # noqa: C901
-        """Decrypt what has come, and while it comes in full pieces, what follows.
+        """Decrypt received bytes; while they come in full pieces, receive and decrypt more.
 
         Returns:
-          Plaintext; ``b""`` at the end of the input; None if no record of it is complete.
+          Plaintext; ``b""`` at the end of the input; None if no record is complete.
         """
         if self._failure is not None:
             raise ClientDisconnected(self._failure)
@@ -226,7 +226,7 @@ class TlsTransport(Transport):
                     break
         except ssl.SSLError as error:
             failure = self._fail(error)
-            # What came before it is good; the next call raises.
+            # The records before it are valid; the next call raises.
             if not pieces:
                 raise failure from error
         if self._outgoing.pending:
@@ -236,11 +236,11 @@ class TlsTransport(Transport):
         return b"".join(pieces) if pieces or self._is_eof else None
 
     def _answer(self) -> None:
-        """Send what TLS itself has to say in answer to what was received."""
+        """Send TLS's own answers to received records, without waiting."""
         if not self._is_sending:
             self._push()
         if self._outgoing.pending > _MAX_ANSWER_BYTES:
-            self._failure = "the client does not read what TLS answers"
+            self._failure = "the client does not read the answers of TLS"
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class TlsTransport(Transport):
             if taken or self._unsent:
                 return taken
         if type(data) is bytes and len(data) <= _RECORD_BYTES:
-            # As `_send_piece` does, which would be a call more.
+            # `_send_piece`, inlined to save the call.
             records = self._encrypt(data)
             sent = self.below.send_nowait(records)
             if sent == len(records):
@@ -293,7 +293,7 @@ class TlsTransport(Transport):
         return self._settle()
 
     def _encrypt(self, piece: bytes | memoryview) -> bytes:
-        """Return the records of a piece, behind whatever TLS itself had to say."""
+        """Return the records of a piece, after TLS's own pending records."""
         write, outgoing = self._tls.write, self._outgoing
         try:
             if len(piece) <= _RECORD_BYTES:
@@ -310,11 +310,11 @@ class TlsTransport(Transport):
             raise self._fail(error) from error
 
     def _settle(self) -> int:
-        """Return how many bytes of plaintext have been taken since the last call.
+        """Return how many bytes of plaintext have been accepted since the last call.
 
-        A record is longer than what it holds, so of the plaintext no more is left than bytes of
-        records. The last byte counts as taken when the last record has left: until then there is
-        something to be sent, and a caller that knows it.
+        A record is longer than its plaintext, so at most as much plaintext is left as bytes of
+        records. The last byte counts as accepted when the last record is sent: until then the
+        caller knows that there is something to send.
         """
         left = min(self._owed, len(self._unsent))
         taken = self._owed - left
@@ -322,14 +322,14 @@ class TlsTransport(Transport):
         return taken
 
     def _push(self) -> None:
-        """Send what waits, as far as it is taken without waiting."""
+        """Send pending records as far as possible without waiting."""
         while unsent := self._unsent or self._outgoing.read():
             self._has_sent(unsent, self.below.send_nowait(unsent))
             if self._unsent:
                 break
 
     async def _flush(self) -> None:
-        """Send what waits."""
+        """Send all pending records."""
         self._push()
         while self._unsent:
             await self._send_unsent()
@@ -372,7 +372,7 @@ class TlsTransport(Transport):
                 if not self._is_sending:
                     self._push()
         except (ClientDisconnected, OSError):
-            pass  # It cannot be told any more.
+            pass  # It can no longer be notified.
         finally:
             await self.below.aclose()
 
@@ -393,10 +393,10 @@ class TlsTransport(Transport):
             try:
                 self._tls.unwrap()
             except ssl.SSLError:
-                pass  # It also looks for the peer's answer, which is not there, or something else.
+                pass  # It also expects the peer's close_notify, which may be missing.
 
     def _fail(self, error: ssl.SSLError) -> ClientDisconnected:
-        """Give up, send the alert that OpenSSL wrote if there is room; return what to raise."""
+        """Record a failure; send OpenSSL's alert if there is room; return the error to raise."""
         self._failure = reason_of(error)
         self._is_ready = False
         try:

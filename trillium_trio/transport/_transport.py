@@ -1,4 +1,4 @@
-"""The contract of a transport: a byte stream, what is known about it, and the wake."""
+"""The contract of a transport: a byte stream, its facts, and the wake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._listener import Listener
     from ._poller import Poller
 
-# The peer, or the way to it, is gone. ENOTCONN is what shutdown(2) says after a reset.
+# The peer, or the route to it, is gone. ENOTCONN is the error of shutdown(2) after a reset.
 _GONE = frozenset(
     {
         errno.ECONNRESET,
@@ -30,10 +30,10 @@ _GONE = frozenset(
 
 @final
 class Woken(Exception):
-    """A wait for the peer was ended by `Transport.wake`. Control flow, not an error.
+    """`Transport.wake` has ended a wait for the peer. Control flow, not an error.
 
     Attributes:
-      reason: What `Transport.wake` was called with.
+      reason: The argument of `Transport.wake`.
     """
 
     def __init__(self, reason: object) -> None:
@@ -45,14 +45,14 @@ class Transport(ABC):
     """A byte stream to one peer.
 
     One task owns a transport and closes it. One task may receive while another sends; two
-    receives, or two sends, at a time are an error (`trio.BusyResourceError`). All methods are for
+    simultaneous receives, or sends, are an error (`trio.BusyResourceError`). Call all methods in
     the thread of the trio run that accepted it.
 
-    Methods raise `ClientDisconnected`, with the original error as ``__cause__``, when the peer
-    has gone or the transport was closed; any other `OSError` passes through.
+    Methods raise `ClientDisconnected`, with the original error as ``__cause__``, when the peer has
+    disconnected or the transport was closed; any other `OSError` passes through.
 
     Attributes:
-      listener: The facts of the listener it was accepted by.
+      listener: The facts of the listener that accepted it.
       wake_reason: The reason of the last `wake`, until `clear_wake`. Waits raise while it is set.
     """
 
@@ -62,10 +62,10 @@ class Transport(ABC):
     """Whether `send_nowait` is of use: it takes what there is room for."""
 
     sends_files: ClassVar[bool] = False
-    """Whether `send_file` may be called: nothing is done to the bytes on their way."""
+    """Whether `send_file` may be called: the bytes are sent unchanged."""
 
     def __init__(self, listener: Listener, address: object = None) -> None:
-        """Keep the facts.
+        """Store the facts.
 
         Args:
           listener: The facts of the listener.
@@ -96,7 +96,7 @@ class Transport(ABC):
 
     @property
     def is_secure(self) -> bool:
-        """Whether the bytes are encrypted on their way."""
+        """Whether the connection is encrypted."""
         return self.listener.is_tls
 
     @property
@@ -106,7 +106,7 @@ class Transport(ABC):
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is known that nothing has come yet. Only TLS needs to know."""
+        """Whether nothing is known to have been received yet. Only TLS needs this."""
         return False
 
     def join(self, poller: Poller) -> None:  # noqa: B027 (nothing is right for most)
@@ -117,8 +117,8 @@ class Transport(ABC):
 
         Raises:
           HandshakeError: It failed.
-          ClientDisconnected: The peer left, or a wrapped stream failed at it.
-          Woken: `wake` was called, or had been. Over a socket, a later call goes on with it.
+          ClientDisconnected: The peer disconnected, or the handshake of a wrapped stream failed.
+          Woken: `wake` was called, or had been. Over a socket, a later call continues it.
 
         Cancellation:
           Leaves a transport that can only be aborted.
@@ -134,7 +134,7 @@ class Transport(ABC):
           max_bytes: Return at most this many bytes.
 
         Raises:
-          Woken: `wake` was called, or had been. Nothing was taken from the peer.
+          Woken: `wake` was called, or had been. Nothing was received.
 
         Cancellation:
           Nothing is lost.
@@ -142,36 +142,36 @@ class Transport(ABC):
 
     @abstractmethod
     def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
-        """Return bytes that are there now, ``b""`` at the end of the input, else ``None``.
+        """Return bytes that are available now, ``b""`` at the end of the input, else ``None``.
 
-        ``None`` is also the answer of a transport that cannot know without waiting.
+        A transport that cannot know without waiting also returns ``None``.
         """
 
     @abstractmethod
     def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
-        """Hand over what fits without waiting; returns how many bytes were taken, perhaps 0.
+        """Send what fits without waiting; return how many bytes were accepted, perhaps 0.
 
-        Bytes are what is counted, also of a view of wider items. Of what was not taken, TLS may
-        have encrypted a part already: whoever sends again begins with the first byte not taken.
+        Counts bytes, even of a view of wider items. TLS may already have encrypted part of what was
+        not accepted: the next send must begin with the first byte that was not accepted.
         """
 
     @abstractmethod
     async def send_some(self, data: bytes | bytearray | memoryview) -> int:
-        """Wait until the peer takes some of ``data``; returns how many bytes, at least 1.
+        """Wait until the peer accepts some of ``data``; return how many bytes, at least 1.
 
         Args:
-          data: What to send; not empty.
+          data: The bytes to send; not empty.
 
         Raises:
-          Woken: `wake` was called, or had been. A socket took nothing. TLS or a wrapped stream
-            may have taken a part, so the only thing left to do with it is to close it.
+          Woken: `wake` was called, or had been. A socket has accepted nothing. TLS or a wrapped
+            stream may have accepted a part, so it can only be closed.
 
         Cancellation:
           As for `Woken`.
         """
 
     async def send_file(self, file: BinaryIO, offset: int, count: int) -> int:
-        """Wait until the peer takes some of a file, which does not pass through our memory.
+        """Wait until the peer accepts some of a file, without copying it through user space.
 
         Only if `sends_files`.
 
@@ -181,25 +181,25 @@ class Transport(ABC):
           count: Send at most this many bytes.
 
         Returns:
-          How many bytes were taken; 0 if the file has none at ``offset``, or has to be read.
+          How many bytes were accepted; 0 if the file has none at ``offset``, or has to be read.
 
         Raises:
-          Woken: `wake` was called, or had been. Nothing was taken.
+          Woken: `wake` was called, or had been. Nothing was sent.
 
         Cancellation:
           A piece that is being read is sent first.
         """
-        raise NotImplementedError  # not abstract: most kinds cannot, and say so by `sends_files`
+        raise NotImplementedError  # not abstract: most kinds cannot, see `sends_files`
 
     @final
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of it, waiting for the peer as often and as long as that takes.
+        """Send all data, however long the peer takes.
 
         Raises:
           Woken: As for `send_some`.
 
         Cancellation:
-          A part may have been sent, so the only thing left to do is to close.
+          A part may have been sent, so the transport can only be closed.
         """
         view = byte_view(data)
         while view:
@@ -207,31 +207,31 @@ class Transport(ABC):
 
     @abstractmethod
     async def send_eof(self) -> None:
-        """Tell the peer that no more bytes come; receiving goes on.
+        """Half-close: send EOF. Receiving continues.
 
         Does nothing on a stream that cannot be half-closed. With TLS it sends ``close_notify``
-        (RFC 8446, 6.1) before the end of the stream below, and what the peer still sends is
-        received and thrown away: `receive_some` waits for the end of it.
+        (RFC 8446, 6.1) before the end of the stream below; bytes that the peer still sends are
+        received and discarded: `receive_some` waits for their end.
 
         Raises:
-          Woken: `wake` was called, or had been, and there was something to wait for.
+          Woken: `wake` was called, or had been, and this had to wait.
 
         Cancellation:
-          The peer may or may not be told.
+          EOF may or may not be sent.
         """
 
     @abstractmethod
     def abort(self) -> None:
-        """Close so that the peer sees a reset, where its kind can. Idempotent.
+        """Close so that the peer sees a reset, if the transport's kind can. Idempotent.
 
-        Parked waits raise `ClientDisconnected`. `aclose` is still to be called.
+        Current waits raise `ClientDisconnected`. `aclose` must still be called.
         """
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close. Idempotent; a peer that is gone is no error.
+        """Close. Idempotent; a disconnected peer is not an error.
 
-        Only for the task that owns the transport. Parked waits raise `ClientDisconnected`.
+        Only for the task that owns the transport. Current waits raise `ClientDisconnected`.
 
         Cancellation:
           The transport is closed in any case. Sockets take no checkpoint here.
@@ -239,26 +239,26 @@ class Transport(ABC):
 
     @abstractmethod
     def is_disconnected_now(self) -> bool:
-        """Whether a reset or hang-up has been seen. The end of the input alone is neither."""
+        """Whether a reset or hang-up has been seen. The end of the input alone does not count."""
 
     @final
     def wake(self, reason: object) -> None:
-        """End a parked wait, and every wait to come until `clear_wake`, with ``Woken(reason)``.
+        """End current waits, and every later one until `clear_wake`, with ``Woken(reason)``.
 
         Level-triggered: a wait that starts later raises too, even if there are bytes to read.
         Nothing is cancelled and the transport stays usable. A later reason replaces this one.
         """
-        assert reason is not None, "None means that nobody woke it"
+        assert reason is not None, "None means that there was no wake"
         self.wake_reason = self._woken_by = reason
         self._end_waits()
 
     def clear_wake(self) -> None:
-        """Forget the wake; waits wait again. One that was already woken still raises."""
+        """Clear the wake, so that new waits wait. One that was already woken still raises."""
         self.wake_reason = None
 
     @abstractmethod
     def _end_waits(self) -> None:
-        """Make the parked waits raise, `ClientDisconnected` if closed and else `Woken`."""
+        """Make current waits raise `ClientDisconnected` if closed, and `Woken` otherwise."""
 
     def __repr__(self) -> str:
         woken = "" if self.wake_reason is None else f" woken by {self.wake_reason!r}"
@@ -266,15 +266,15 @@ class Transport(ABC):
 
 
 def is_gone(exc: OSError) -> bool:
-    """Whether the error says that the peer, or the way to it, is gone."""
+    """Whether the error means that the peer, or the route to it, is gone."""
     return exc.errno in _GONE
 
 
 def has_hung_up(fd: int) -> bool:
     """Whether a reset, or the end of both directions, was seen on this descriptor.
 
-    poll(2) reports these two unasked, reads nothing, and does not clear the error as SO_ERROR
-    would. The peer's FIN alone is neither: it would be POLLRDHUP.
+    poll(2) always reports these two, reads nothing, and does not clear the error as SO_ERROR would.
+    The peer's FIN alone does not count: it would be POLLRDHUP.
     """
     poll = select.poll()
     poll.register(fd, 0)
