@@ -489,8 +489,13 @@ def test_a_socket_at_every_step() -> None:
 
 
 @contextmanager
-def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let each plain answer wait for a turn, and come back because nothing takes it at once."""
+def rows(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Iterator[None]:
+    """Let each plain answer wait for a turn, and come back because nothing takes it at once.
+
+    Args:
+      monkeypatch: Undone at the end.
+      seconds: How long it waits; if more than 0, the next request comes before it is sent.
+    """
 
     def begin(self: Outbox) -> None:
         make(self)
@@ -498,6 +503,8 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def add(self: Outbox, answer: Queued, size: int) -> None:
         async def send() -> None:
+            if seconds:
+                await trio.sleep(seconds)
             self.send()
 
         put(self, answer, size)
@@ -526,10 +533,11 @@ def test_sv_20_every_await(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         a_file("a large file", large, "tcp"),
     ):
         met |= sweep(scenario)
-    with rows(monkeypatch):
-        for sent in ((request(), request()), (request(), CLOSING)):
-            met |= sweep(Scenario("answers in rows", hello, sent, "memory"))
-            met |= sweep(Scenario("answers in rows", hello, sent, "lockstep"))
+    for seconds in (0.0, 1.0):
+        with rows(monkeypatch, seconds):
+            for sent in ((request(), request()), (request(), CLOSING)):
+                met |= sweep(Scenario("answers in rows", hello, sent, "memory"))
+                met |= sweep(Scenario("answers in rows", hello, sent, "lockstep"))
     # To close a generator that cleans nothing up does not wait.
     unmet = "aclosing(_read_stream("
     missed = [
