@@ -514,11 +514,14 @@ async def test_cn_28_what_is_in_progress_makes_no_room(
     async with running(handler, tt.config().with_max_connections(2)) as app:
         busy = [await app.started(target) if target else await app.begun() for _ in range(2)]
         assert b" 503 " in await get(app.listener.connect())
-        for each in busy:
-            if not target:
+        if not target:
+            for each in busy:
                 await each.send_all(b"\r\n")
+        for each in busy:
             assert (await receive_response(each)).endswith(b"at last")
-        # Idle now.
+        # Idle now, but a next request may be on its way.
+        assert b" 503 " in await get(app.listener.connect())
+        await trio.sleep(0.5)
         assert (await get(app.listener.connect())).endswith(b"at last")
         assert app.handle.connections.evicted == 1
         for each in busy:
@@ -537,16 +540,47 @@ async def test_cn_28_a_server_full_of_busy_connections_looks_now_and_then(
         for each in busy:
             await each.send_all(b"\r\n")
             await receive_response(each)
-        assert b" 503 " in await get(app.listener.connect())
-        await trio.sleep(0.1)
+        await trio.sleep(0.5)
         assert b" 200 " in await get(app.listener.connect())
         assert app.handle.connections.evicted == limit // 16
         for each in busy:
             await each.aclose()
 
 
+async def test_cn_28_those_that_are_closing_end_first(autojump_clock: MockClock) -> None:
+    async with running(hello, tt.config().with_max_connections(3)) as app:
+        silent = app.listener.connect()
+        refused = [app.listener.connect() for _ in range(2)]
+        for each in refused:
+            await each.send_all(b"GET /" + b" " * 9 + b"\r\n\r\n")
+            assert b" 400 " in await receive_response(each)
+        start = trio.current_time()
+        # Neither has closed its end: the server waits for that, but not while others wait for room.
+        newcomers = [await app.idle() for _ in range(2)]
+        for each in (silent, *newcomers):
+            assert await get(each)
+        assert trio.current_time() == start
+        assert app.handle.connections.evicted == 0
+        for each in (silent, *refused, *newcomers):
+            await each.aclose()
+
+
+async def test_cn_28_one_that_was_just_served_is_kept(autojump_clock: MockClock) -> None:
+    config = tt.config().with_max_connections(1).with_keepalive_grace(2)
+    async with running(hello, config) as app:
+        served = await app.idle()
+        await get(served)
+        await trio.sleep(1.9)
+        assert b" 503 " in await get(app.listener.connect())
+        assert await get(served)
+        await trio.sleep(2)
+        assert b" 200 " in await get(app.listener.connect())
+        assert await receive_all(served) == b""
+
+
 async def test_cn_28_counts_before_and_after_serving(autojump_clock: MockClock) -> None:
-    async with running(hello, tt.config().with_max_connections(1)) as app:
+    config = tt.config().with_max_connections(1).with_keepalive_grace(0)
+    async with running(hello, config) as app:
         first, second = await app.idle(), await app.idle()
         await second.aclose()
         await first.aclose()

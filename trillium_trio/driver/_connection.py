@@ -139,12 +139,17 @@ class Connection(ABC):
         return self.state is State.IDLE and not self.wire.buffer
 
     @property
+    def is_closing(self) -> bool:
+        """Whether nothing is left to send: it waits for the peer to close."""
+        return self.state is State.ENDING
+
+    @property
     def is_leaving(self) -> bool:
         """Whether `evict` was called and no request has come: it closes when it next runs."""
         return self.transport.wake_reason is Wake.EVICTION
 
     def evict(self) -> None:
-        """Close an idle connection to make room for a new one; a received request is served."""
+        """Close an idle or closing connection to make room; a received request is served."""
         self.transport.wake(Wake.EVICTION)
 
     def cut(self, reason: str, *, linger: float) -> None:

@@ -42,11 +42,15 @@ class Served(Protocol):
         """Whether it waits for a request, with no byte of it received."""
 
     @property
+    def is_closing(self) -> bool:
+        """Whether nothing is left to send: it waits for the peer to close."""
+
+    @property
     def is_leaving(self) -> bool:
         """Whether it was evicted and no request has come since."""
 
     def evict(self) -> None:
-        """Close an idle connection, unless a request has come."""
+        """Close an idle or closing connection, unless a request has come."""
 
     def notice(self) -> None:
         """Ask the connection to end."""

@@ -1,4 +1,4 @@
-"""Admission: the connection limit, eviction of idle connections, and the 503 beyond the limit."""
+"""Admission: the connection limit, and room for new connections at the limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from .._log import SafeLogger
-from ..codec import render_error
 from ..driver import Http1Connection
-from ..exceptions import ClientDisconnected, ServiceUnavailable
-from ..transport import close_politely
+from ._refusal import Refusals
 
 if TYPE_CHECKING:
     from ..driver import Served, Service
@@ -24,16 +22,12 @@ __all__ = ["Admission", "ConnectionCounts"]
 
 logger = SafeLogger("trillium_trio.server")
 
-# A refusal also uses a descriptor and a task, so their number and duration are limited.
-_MAX_REFUSALS = 64
-_REFUSAL_SECONDS = 1.0
-_RETRY_AFTER_SECONDS = 1
 # One scan of all connections evicts up to a sixteenth of the limit, 64 at most. So each new
 # connection costs a scan of about 16 connections; at 10,000 about 160, which takes 10 us.
 _BATCH_SHARE = 16
 _MAX_BATCH = 64
-# After a scan that finds too few idle connections, the next one waits for this long per connection:
-# a server full of busy ones refuses cheaply. A scan takes 1 % of that; up to 64 it is negligible.
+# After a scan that finds too few to end, the next one waits for this long per connection: a server
+# full of busy ones refuses cheaply. A scan takes 1 % of that; up to 64 it is negligible.
 _PAUSE_SECONDS = 10e-6
 _MAX_UNPAUSED = 64
 # How many new connections wait for room, and for how many turns of the loop. A socket closes in one
@@ -72,9 +66,9 @@ class ConnectionCounts:
 class Admission:
     """Starts a connection for each transport, up to a limit; answers 503 beyond it.
 
-    At the limit it evicts idle connections: first those that never sent a request, then the
-    longest idle. They close within the next turns of the loop, unless a request has just come; the
-    new connection waits for that.
+    At the limit it ends connections that are closing or idle, in the order of CN-28. They close
+    within the next turns of the loop, unless a request has just come; the new connection waits for
+    that.
 
     Args:
       service: The context of all connections.
@@ -90,12 +84,10 @@ class Admission:
         # Evicted connections that have not closed yet; the number of new ones that wait for room.
         self._leaving: list[Served] = []
         self._waiting = 0
-        # Set after a scan that found too few idle connections.
+        # Set after a scan that found too few.
         self._next_scan = -inf
-        self._refusals = 0
-        self._refused = 0
+        self._refusals = Refusals(service, nursery, limit)
         self._is_evicting = False
-        self._is_refusing = False
 
     @property
     def counts(self) -> ConnectionCounts:
@@ -104,7 +96,7 @@ class Admission:
         return ConnectionCounts(
             open=len(connections),
             idle=sum(each.is_idle for each in connections),
-            refused=self._refused,
+            refused=self._refusals.total,
             evicted=self._service.evicted,
         )
 
@@ -112,7 +104,8 @@ class Admission:
         """Take ownership of a transport that was just accepted: serve or refuse it."""
         count = len(self._service.connections) + self._waiting
         if count < self._limit - self._limit // _CALM_SHARE:
-            self._is_evicting = self._is_refusing = False
+            self._is_evicting = False
+            self._refusals.is_logged = False
         if count < self._limit:
             connection = Http1Connection(self._service, transport)
             self._nursery.start_soon(connection.run)
@@ -121,7 +114,7 @@ class Admission:
             self._make_room(transport)
             self._nursery.start_soon(self._start_later, transport)
         else:
-            self._start_refusal(transport)
+            self._refusals.start(transport)
 
     async def settle(self) -> None:
         """Wait until every waiting connection was started or refused: a few turns of the loop.
@@ -133,7 +126,7 @@ class Admission:
             await trio.lowlevel.checkpoint()
 
     def _make_room(self, transport: Transport) -> None:
-        """Evict idle connections, if more new ones wait than there will be room for."""
+        """End connections, if more new ones wait than there will be room for."""
         connections = self._service.connections
         self._leaving = [each for each in self._leaving if each in connections and each.is_leaving]
         if len(connections) - len(self._leaving) + self._waiting <= self._limit:
@@ -164,7 +157,7 @@ class Admission:
         if has_room:
             await Http1Connection(self._service, transport).run()
         else:
-            self._start_refusal(transport)
+            self._refusals.start(transport)
 
     async def _wait_for_room(self, transport: Transport) -> bool:
         for _ in range(_MAX_TURNS):
@@ -175,49 +168,25 @@ class Admission:
         return False
 
     def _first_to_evict(self) -> list[Served]:
-        """Return a batch of idle connections, in the order of CN-28."""
+        """Return a batch of connections that may end, in the order of CN-28."""
         now = trio.current_time()
         if now < self._next_scan:
             return []
         connections = self._service.connections
-        idle = [each for each in connections if each.is_idle and not each.is_leaving]
-        if len(idle) < self._batch and len(connections) > _MAX_UNPAUSED:
+        unused_since = now - self._service.keepalive_grace
+        spare = [
+            each
+            for each in connections
+            if not each.is_leaving
+            and (
+                each.is_closing
+                or (each.is_idle and (not each.has_served or each.idle_since <= unused_since))
+            )
+        ]
+        if len(spare) < self._batch and len(connections) > _MAX_UNPAUSED:
             self._next_scan = now + len(connections) * _PAUSE_SECONDS
-        return heapq.nsmallest(self._batch, idle, key=attrgetter("has_served", "idle_since"))
-
-    def _start_refusal(self, transport: Transport) -> None:
-        self._refused += 1
-        if not self._is_refusing:
-            self._is_refusing = True
-            logger.warning("%d connections are open: refusing %s", self._limit, transport.peer)
-        # A TLS peer cannot read plaintext, and a flood should not cost us handshakes.
-        is_answered = self._refusals < _MAX_REFUSALS and not transport.is_secure
-        self._refusals += 1
-        self._nursery.start_soon(self._refuse, transport, is_answered)
-
-    async def _refuse(self, transport: Transport, is_answered: bool) -> None:
-        try:
-            if is_answered:
-                with trio.move_on_after(_REFUSAL_SECONDS):
-                    await self._send_503(transport)
-        except ClientDisconnected as error:
-            logger.debug("%s: %s", transport.peer, error)
-        finally:
-            self._refusals -= 1
-            # No effect after a proper close.
-            transport.abort()
-            await transport.aclose()
-
-    async def _send_503(self, transport: Transport) -> None:
-        response = render_error(
-            503,
-            date_line=self._service.date_line(),
-            server_line=self._service.server_line,
-            fields=ServiceUnavailable(retry_after=_RETRY_AFTER_SECONDS).headers,
-        )
-        if transport.send_nowait(response) == 0:
-            await transport.send_some(response)
-        await close_politely(transport)
+        order = attrgetter("is_idle", "has_served", "idle_since")
+        return heapq.nsmallest(self._batch, spare, key=order)
 
     def __repr__(self) -> str:
-        return f"<Admission of {self._limit}, {self._refusals} being refused>"
+        return f"<Admission of {self._limit}, {self._waiting} waiting, {self._refusals!r}>"

@@ -41,8 +41,8 @@ class Settings:
       drain_delay: How long to keep accepting after the stop, while load balancers notice it.
         Default: 0. Unit: seconds. Prevents: refused connections during a rolling restart.
       keepalive_grace: How long a connection that was active less than this ago may still send one
-        request after the stop. Default: 0.5. Unit: seconds. Prevents: losing requests that cross
-        the close on the wire.
+        request after the stop, or at the limit of connections. Default: 0.5. Unit: seconds.
+        Prevents: losing requests that cross the close on the wire.
       drain_timeout: How long to wait then for requests before they are cut. Default: None: as long
         as they take, with progress reports. Unit: seconds.
       cleanup_timeout: How long all lifespans together may take to end. Default: 5. Unit: seconds.
