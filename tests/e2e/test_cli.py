@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = 30
 
 APPLICATION = """
+import gc
 import sys
 import time
 import trio
@@ -30,6 +31,9 @@ import trillium_trio as tt
 
 async def hello(conn):
     return conn.ok("hello")
+
+async def collector(conn):
+    return conn.ok(str(gc.get_threshold()[0]))
 
 async def slow(conn):
     print("begun", file=sys.stderr)
@@ -156,6 +160,14 @@ def test_a_request_in_flight_is_answered_and_the_status_is_0(
         assert (response.status, response.read()) == (200, b"slow")
     assert process.wait_status() == 0
     assert "drained in" in process.log
+
+
+def test_sv_21_the_command_line_collects_less_often(start: Start) -> None:
+    process = start("app:collector", "--port", "0")
+    with closing(request(process.wait_port())) as connection:
+        assert connection.getresponse().read() == b"10000"
+    process.process.send_signal(signal.SIGTERM)
+    assert process.wait_status() == 0
 
 
 @pytest.mark.parametrize("target", [("app.py:hello",), ("app:make", "--factory")])

@@ -7,6 +7,7 @@ needs sockets, threads, processes or signals (SV-3 to SV-5, SV-15) in tests/e2e.
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import math
 import socket
@@ -32,7 +33,7 @@ from tests.unit.server._serving import (
 from trillium_trio.testing import MemoryListener
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -712,3 +713,58 @@ async def test_sv_16_a_service_manager_hears_of_start_stop_and_drain(
         assert "EXTEND_TIMEOUT_USEC" not in second
         with pytest.raises(BlockingIOError):
             heard()
+
+
+# SV-21
+
+
+def thresholds_while(serve: Callable[[HandlerLike], object]) -> list[tuple[int, int, int]]:
+    """Return the collector's thresholds while a server serves, and afterwards."""
+    seen = []
+
+    async def look(info: tt.Info) -> None:
+        seen.append(gc.get_threshold())
+        info.swansong.shut_down()
+
+    serve((tt.Init(look), hello))
+    return [*seen, gc.get_threshold()]
+
+
+@pytest.fixture
+def thresholds() -> Iterator[tuple[int, int, int]]:
+    before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    yield gc.get_threshold()
+    gc.set_threshold(*before)
+
+
+def test_sv_21_run_collects_less_often(thresholds: tuple[int, int, int]) -> None:
+    run = tt.config().bind_listener(MemoryListener()).run
+    assert thresholds_while(run) == [(10_000, 10, 10), thresholds]
+
+
+def test_sv_21_what_the_application_set_stays(thresholds: tuple[int, int, int]) -> None:
+    run = tt.config().bind_listener(MemoryListener()).run
+    for own in ((0, 10, 10), (800, 9, 8)):
+        gc.set_threshold(*own)
+        assert thresholds_while(run) == [own, own]
+
+
+def test_sv_21_what_the_application_sets_while_serving_stays(
+    thresholds: tuple[int, int, int],
+) -> None:
+    async def choose(info: tt.Info) -> None:
+        gc.set_threshold(5_000)
+        info.swansong.shut_down()
+
+    tt.config().bind_listener(MemoryListener()).run((tt.Init(choose), hello))
+    assert gc.get_threshold()[0] == 5_000
+
+
+def test_sv_21_in_a_run_of_the_application_nothing_changes(
+    thresholds: tuple[int, int, int],
+) -> None:
+    def serve(handler: HandlerLike) -> None:
+        trio.run(tt.config().bind_listener(MemoryListener()).server(handler).serve)
+
+    assert thresholds_while(serve) == [thresholds, thresholds]

@@ -9,7 +9,7 @@ import click
 import trio
 
 from ..exceptions import BindError, ConfigError, MisuseError
-from ..server import Server
+from ..server import Server, relaxed_collector
 from ._forced_exit import exit_now, exit_when_stuck
 from ._load import CannotStart, load_target
 from ._options import config_from, config_options, given
@@ -73,7 +73,8 @@ def _command(
         await server.serve(task_status=Status())
 
     try:
-        trio.run(serve)
+        with relaxed_collector():
+            trio.run(serve)
     except Exception as error:
         if is_ready:
             raise

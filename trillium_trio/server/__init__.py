@@ -15,9 +15,18 @@ nurseries.
 from __future__ import annotations
 
 from ._admission import ConnectionCounts
+from ._collector import relaxed_collector
 from ._config import Config, config
 from ._handle import ServerHandle
 from ._server import Server
 from ._settings import Settings
 
-__all__ = ["Config", "ConnectionCounts", "Server", "ServerHandle", "Settings", "config"]
+__all__ = [
+    "Config",
+    "ConnectionCounts",
+    "Server",
+    "ServerHandle",
+    "Settings",
+    "config",
+    "relaxed_collector",
+]

@@ -13,6 +13,7 @@ import trio
 
 from .._log import SafeLogger, kind_of
 from ..exceptions import MisuseError
+from ._collector import relaxed_collector
 from ._signals import SignalLadder, hooked_signals, is_main_thread
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def run(server: Server) -> DrainReport:
     async def serve() -> None:
         await server.serve(task_status=_Status(_announce))
 
-    trio.run(serve)
+    with relaxed_collector():
+        trio.run(serve)
     return server.block()
 
 
