@@ -55,9 +55,9 @@ class LineConnection(Connection):
     async def serve(self) -> None:
         while (line := await self.next_line()) is not None:
             head = RequestHead(*line.decode().split(" "), "1.1", Headers())  # type: ignore[call-arg, arg-type]  # a line has two words
-            conn = tt.Conn(self.link, head, NoBody(), trio.current_time())
             self.state = State.EXCHANGE
-            self.exchange = LineExchange(self, head, conn, self.take_guard(head))
+            guard = self.take_guard(head)
+            self.exchange = LineExchange(self, head, NoBody(), trio.current_time(), guard)
             if not await self.exchange.run():
                 break
             self.exchange = None

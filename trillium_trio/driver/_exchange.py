@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from ..conn import Conn
 from ..http import Status, reason_phrase
 from ._errors import judge, log_failure, shutting_down
 from ._outbound import close_body
@@ -15,7 +16,7 @@ from ._outbound import close_body
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..conn import Conn
+    from ..conn import Link, RequestSource
     from ..http import RequestHead
     from ..swansong import Claim
     from ..transport import Transport
@@ -28,6 +29,7 @@ class Phase(enum.Enum):
     """The progress of an exchange."""
 
     HANDLER = "in the handler"
+    ANSWERED = "after the handler, which finished in spite of a cut"
     QUEUED = "about to send a response"
     SENDING = "sending a response"
     SENT = "after a response"
@@ -49,6 +51,10 @@ class Carrier(Protocol):
     cut_reason: str | None
     exchange: Exchange | None
 
+    @property
+    def link(self) -> Link:
+        """What a conn knows of the connection."""
+
 
 class Exchange(ABC):
     """One request and its response: the part that every protocol has in common.
@@ -61,30 +67,42 @@ class Exchange(ABC):
           |
         finish   after_send, then the guard is released
 
-    A protocol implements `send` and `sever`, and `send_plain` if it has a fast path. It sends the
-    response in `conn`. It sets `phase` to `Phase.SENDING` just before the first byte: until then
-    the response can still be replaced.
+    A protocol implements `send`, and `send_plain` if it has a fast path. It sends the response in
+    `conn`. It sets `phase` to `Phase.SENDING` just before the first byte: until then the response
+    can still be replaced.
 
     Args:
       carrier: The connection.
       head: The request.
-      conn: The conn that the handler gets.
-      guard: The request's guard; released by `finish`.
+      inbound: Its body.
+      start_time: When its first byte arrived, on trio's clock.
+      guard: Its guard; released by `finish`.
 
     Attributes:
+      conn: The conn that the handler gets.
       phase: The progress.
-      is_answered: The handler finished in spite of a cut: its response is to be sent outside the
-        scope that was cancelled.
+      needs_reset: Whether nothing but a reset would tell the peer that the response is incomplete.
+      rest: What the transport has not taken yet of a plain response.
     """
 
-    __slots__ = ("_guard", "carrier", "conn", "head", "is_answered", "phase")
+    __slots__ = ("_guard", "carrier", "conn", "head", "inbound", "needs_reset", "phase", "rest")
 
-    def __init__(self, carrier: Carrier, head: RequestHead, conn: Conn, guard: Claim) -> None:
+    # One is created per request: an `__init__` of a subclass would cost it 0.1 us.
+    def __init__(
+        self,
+        carrier: Carrier,
+        head: RequestHead,
+        inbound: RequestSource,
+        start_time: float,
+        guard: Claim,
+    ) -> None:
         self.carrier: Carrier = carrier
         self.head: RequestHead = head
-        self.conn: Conn = conn
+        self.inbound: RequestSource = inbound
+        self.conn: Conn = Conn(carrier.link, head, inbound, start_time)
         self.phase: Phase = _HANDLER
-        self.is_answered: bool = False
+        self.needs_reset: bool = False
+        self.rest: bytes | memoryview | None = None
         self._guard: Claim | None = guard
 
     # -- what a protocol implements ------------------------------------------------------------
@@ -101,9 +119,10 @@ class Exchange(ABC):
           The response is incomplete. See `sever` and `finish`.
         """
 
-    @abstractmethod
     def sever(self) -> None:
         """Make sure that the peer notices that a response in progress is incomplete."""
+        if self.needs_reset:
+            self.carrier.transport.abort()
 
     def send_plain(self) -> bool:
         """Send the response if nothing is to be decided or waited for; say if that is done.
@@ -134,8 +153,8 @@ class Exchange(ABC):
                 return False
         if carrier.cut_reason is not None:
             # The handler swallowed its cancellation. The checkpoint exits the scope, which is still
-            # cancelled; the connection sends the response outside it.
-            self.is_answered = True
+            # cancelled; `answer_cut` sends the response outside it.
+            self.phase = Phase.ANSWERED
             await trio.lowlevel.checkpoint()
         if self.send_plain():
             return True
@@ -187,8 +206,8 @@ class Exchange(ABC):
         Cancellation:
           The response is incomplete.
         """
-        if self.is_answered:
-            # The handler finished in spite of the cut: send its response.
+        if self.phase is Phase.ANSWERED:
+            self.phase = _HANDLER
             await self.respond()
         elif self.phase is Phase.HANDLER:
             error = shutting_down()

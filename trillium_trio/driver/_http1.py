@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, final
 
 from ..codec import is_head_started, read_head, render_error
@@ -13,6 +14,7 @@ from ._connection import Connection, State
 from ._errors import logger
 from ._exchange import Phase
 from ._http1_exchange import Http1Exchange
+from ._http1_inbound import EMPTY, InboundBody
 from ._wire import Wake
 
 if TYPE_CHECKING:
@@ -63,41 +65,72 @@ class Http1Connection(Connection):
         Cancellation:
           A request in progress is left for `Exchange.answer_cut`.
         """
-        wire, service = self.wire, self.service
         if self.transport.is_secure and not await self.shake_hands():
             return
+        try:
+            await self._serve_requests()
+        except HttpError as error:
+            await self.refuse(error)
+        except ClientDisconnected:
+            pass
+        if self.state is _IDLE:
+            # No response is at risk of a reset, and no byte is unread.
+            await self.transport.aclose()
+        else:
+            await self.close_politely()
+
+    async def _serve_requests(self) -> None:
+        """Serve one request after another, until no further one may follow.
+
+        Raises:
+          HttpError: A head is malformed, too large, or late.
+          ClientDisconnected: The peer has left.
+
+        Cancellation:
+          As of `serve`.
+        """
+        wire, service = self.wire, self.service
         bounds = Bounds.of(service, self.idle_since)
         idle_timeout = service.http.idle_timeout
         # Until the first request is complete, silence and slowness share one timeout.
         patience = service.http.head_timeout
         while True:
-            has_begun = wire.buffer and is_head_started(wire.buffer)
-            if not has_begun and not await self._wait_for_request(patience):
-                break
+            if not (wire.buffer and is_head_started(wire.buffer)):
+                self.state = _IDLE
+                deadline = self.idle_since + patience
+                deadline = self._drain_deadline(deadline) if service.is_draining else deadline
+                try:
+                    data = await wire.receive(deadline)
+                except Woken as woken:
+                    if not await self._send_rest() or self._gives_up(woken.reason):
+                        return
+                    continue
+                if (self.exchange is not None and not await self._send_rest()) or not data:
+                    return
+                wire.buffer += data
+                del data
+                if len(wire.buffer) < 3:
+                    continue  # it may be an empty line before a request, which does not begin one
             start = service.now()
-            try:
-                parsed = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
-                    start if self.has_served else self.idle_since
-                )
-            except HttpError as error:
-                await self.refuse(error)
-                break
-            if parsed is None:
-                break
+            parsed = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
+                start if self.has_served else self.idle_since
+            )
             head, used = parsed
             wire.buffer = wire.buffer[used:]
             if bounds is not None and bounds.is_last():
                 head.keep_alive = False
             self.state = _EXCHANGE
+            # RFC 9112, 6.3: without either field a request has no body.
+            has_body = head.content_length or head.is_chunked
+            inbound = InboundBody(wire, head, service.http) if has_body else EMPTY
             guard = (
                 claim(service.swansong, head, self.task)
-                if self.guard is None  # nearly always; saves the call of `take_guard`
+                if self.guard is None
                 else self.take_guard(head)
             )
-            self.exchange = exchange = Http1Exchange(self, head, start, guard)
-            inbound = exchange.inbound
+            self.exchange = exchange = Http1Exchange(self, head, inbound, start, guard)
             if not await exchange.run() or not (inbound.is_complete or await inbound.discard()):
-                break
+                return
             self.idle_since = service.now()
             self.has_served = True
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
@@ -105,11 +138,6 @@ class Http1Connection(Connection):
             if exchange.phase is not _QUEUED:
                 self.exchange = None
             del exchange, inbound, guard, head, parsed
-        if self.state is _IDLE:
-            # No response is at risk of a reset, and no byte is unread.
-            await self.transport.aclose()
-        else:
-            await self.close_politely()
 
     async def refuse(self, error: HttpError) -> None:
         """See `Connection`.
@@ -133,39 +161,6 @@ class Http1Connection(Connection):
         self.state = State.REFUSED
 
     # -- between two requests ------------------------------------------------------------------
-
-    async def _wait_for_request(self, patience: float) -> bool:
-        """Wait until a request has begun; return False if the connection is to end instead.
-
-        Args:
-          patience: How many seconds it may take in all, counted from `idle_since`.
-        """
-        wire, service = self.wire, self.service
-        self.state = _IDLE
-        while True:
-            deadline = self.idle_since + patience
-            if service.is_draining:
-                if self._finds_more():
-                    return True
-                last_deadline = self._last_deadline()
-                if last_deadline is None:
-                    return False
-                deadline = min(deadline, last_deadline)
-            try:
-                data = await wire.receive(deadline)
-            except ClientDisconnected:
-                return False
-            except Woken as woken:
-                data = b""
-                is_over = not await self._send_rest() or self._gives_up(woken.reason)
-            else:
-                is_over = (self.exchange is not None and not await self._send_rest()) or not data
-            if is_over:
-                return False
-            wire.buffer += data
-            # Fewer bytes may be an empty line before a request, which does not begin one.
-            if len(wire.buffer) > 2 or is_head_started(wire.buffer):
-                return True
 
     async def _send_rest(self) -> bool:
         """Send the last response, or what the row left of it; return whether another may follow."""
@@ -201,22 +196,22 @@ class Http1Connection(Connection):
         self.wire.look()
         return is_head_started(self.wire.buffer)
 
-    def _last_deadline(self) -> float | None:
-        """Return the deadline, in a drain, for one more request; None: do not wait."""
-        wire, service = self.wire, self.service
-        notified, grace = service.drain_time, service.keepalive_grace
-        if wire.is_eof or wire.is_gone or notified - self.idle_since >= grace:
-            return None
-        return max(notified, self.idle_since) + grace
+    def _drain_deadline(self, deadline: float) -> float:
+        """Return the deadline, in a drain, for one more request; in the past: do not wait."""
+        notified, grace = self.service.drain_time, self.service.keepalive_grace
+        if notified - self.idle_since >= grace:
+            return -inf
+        return min(deadline, max(notified, self.idle_since) + grace)
 
-    async def _rest_of_head(self, start: float) -> tuple[RequestHead, int] | None:
-        """Read until the head is complete; return None if the peer disconnects first.
+    async def _rest_of_head(self, start: float) -> tuple[RequestHead, int]:
+        """Read until the head is complete.
 
         Args:
           start: When its timeout began.
 
         Raises:
           HttpError: The head is malformed, too large, or late.
+          ClientDisconnected: The peer has left.
         """
         wire, service = self.wire, self.service
         self.guard = claim(service.swansong, "a request head", self.task)
@@ -229,10 +224,8 @@ class Http1Connection(Connection):
                 raise RequestTimeout(
                     f"{len(wire.buffer)} bytes of a head in {service.http.head_timeout:g} s"
                 ) from None
-            except ClientDisconnected:
-                return None
             if not data:
-                return None
+                raise ClientDisconnected("the peer has left within a head")
             wire.buffer += data
             parsed = read_head(wire.buffer, service.head_limits, seen=seen)
             if parsed is not None:

@@ -13,20 +13,17 @@ from ..codec import (
     render_whole,
     response_framing,
 )
-from ..conn import Conn, Upgrade
+from ..conn import Upgrade
 from ..exceptions import BadRequest, ClientDisconnected, MisuseError, UpgradeRequired
 from ..http import Body
 from ._errors import BodyLengthError
 from ._exchange import Exchange, Phase
-from ._http1_inbound import EMPTY, InboundBody
 from ._outbound import OpenFile, as_piece, close_body, open_body
 from ._wire import Wake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from ..http import RequestHead
-    from ..swansong import Claim
     from ._connection import Connection
     from ._http1_inbound import Inbound
 
@@ -42,32 +39,12 @@ _JOIN_BYTES = 65_536
 
 @final
 class Http1Exchange(Exchange):
-    """A request whose head has been read.
+    """A request whose head has been read."""
 
-    Attributes:
-      inbound: The request's body.
-    """
+    __slots__ = ()
 
-    __slots__ = ("_cuts_by_reset", "_rest", "_service", "_wire", "inbound")
-
-    def __init__(
-        self, connection: Connection, head: RequestHead, start_time: float, guard: Claim
-    ) -> None:
-        self._service = service = connection.service
-        self._wire = wire = connection.wire
-        # RFC 9112, 6.3: without either field a request has no body.
-        self.inbound: Inbound = (
-            InboundBody(wire, head, service.http)
-            if head.content_length or head.is_chunked
-            else EMPTY
-        )
-        super().__init__(
-            connection, head, Conn(connection.link, head, self.inbound, start_time), guard
-        )
-        # What the transport has not taken yet of a plain response.
-        self._rest: bytes | memoryview | None = None
-        # Whether nothing but a reset would tell the peer that the response is not complete.
-        self._cuts_by_reset = False
+    carrier: Connection
+    inbound: Inbound
 
     def send_plain(self) -> bool:
         """See `Exchange`.
@@ -77,7 +54,8 @@ class Http1Exchange(Exchange):
         coroutine, or with the row if one is open: this connection is about to wait for its next
         request.
         """
-        head, service, wire = self.head, self._service, self._wire
+        carrier, head = self.carrier, self.head
+        service, wire = carrier.service, carrier.wire
         if (
             not self.inbound.is_complete
             or wire.buffer
@@ -100,7 +78,7 @@ class Http1Exchange(Exchange):
         )
         outbox = service.outbox
         if outbox.is_open and wire.transport.sends_at_once:
-            self._rest = payload
+            self.rest = payload
             self.phase = _QUEUED
             outbox.add(self, len(payload))
             return True
@@ -111,29 +89,24 @@ class Http1Exchange(Exchange):
 
         If all of it was taken, the exchange is over. Else it goes back to the connection's task.
         """
-        assert self._rest is not None
-        if self._send_whole(self._rest):
+        assert self.rest is not None
+        if self._send_whole(self.rest):
             self.carrier.exchange = None
         else:
             self.phase = Phase.SENDING
-            self._wire.transport.wake(Wake.UNSENT)
+            self.carrier.wire.transport.wake(Wake.UNSENT)
 
     def _send_whole(self, payload: bytes | memoryview) -> bool:
         """Send and release the guard if all of it was taken; else keep the rest for `send`."""
         try:
-            sent = self._wire.transport.send_nowait(payload)
+            sent = self.carrier.wire.transport.send_nowait(payload)
         except (ClientDisconnected, OSError):
             sent = 0  # `send` raises it again, and its caller handles it
         if sent == len(payload):
             self.release()
             return True
-        self._rest = memoryview(payload)[sent:]
+        self.rest = memoryview(payload)[sent:]
         return False
-
-    def sever(self) -> None:
-        """See `Exchange`."""
-        if self._cuts_by_reset:
-            self._wire.transport.abort()
 
     async def send(self) -> bool:
         """See `Exchange`.
@@ -141,11 +114,11 @@ class Http1Exchange(Exchange):
         Cancellation:
           The response is incomplete.
         """
-        if self._rest is not None:
+        if self.rest is not None:
             self.phase = Phase.SENDING
-            await self._wire.send(self._rest)
+            await self.carrier.wire.send(self.rest)
             return True
-        conn, wire = self.conn, self._wire
+        conn, wire = self.conn, self.carrier.wire
         if conn.is_upgrade:
             return await self._upgrade()
         body = conn.raw_body
@@ -171,16 +144,16 @@ class Http1Exchange(Exchange):
         async with open_body(whole) as (length, pieces):
             payload, framing, close = self._render(length, is_text=False)
             self.phase = Phase.SENDING
-            self._cuts_by_reset = framing is BodyFraming.CLOSE
+            self.needs_reset = framing is BodyFraming.CLOSE
             await wire.send(payload)
             if framing is not BodyFraming.NONE:
                 await self._stream(whole, pieces, framing, length)
-            self._cuts_by_reset = False
+            self.needs_reset = False
         return not close
 
     def _render(self, length: int | None, *, is_text: bool) -> tuple[bytes, BodyFraming, bool]:
         """Decide framing and persistence (RFC 9112, 6.3 and 9.3) and render the head."""
-        service, conn, head = self._service, self.conn, self.head
+        service, conn, head = self.carrier.service, self.conn, self.head
         status = 200 if conn.status is None else conn.status
         framing = response_framing(
             method=head.method, status=status, version=head.version, length=length
@@ -221,7 +194,7 @@ class Http1Exchange(Exchange):
         framing: BodyFraming,
         length: int | None,
     ) -> None:
-        wire = self._wire
+        wire = self.carrier.wire
         send = wire.send
         sent = 0
         if (
@@ -243,7 +216,7 @@ class Http1Exchange(Exchange):
                     await send(render_chunk(piece))
             elif length is not None and sent > length:
                 # The sent part may look complete; only a reset shows that it is not.
-                self._cuts_by_reset = True
+                self.needs_reset = True
                 raise BodyLengthError(sent, length)
             else:
                 await send(piece)
@@ -254,7 +227,7 @@ class Http1Exchange(Exchange):
 
     async def _upgrade(self) -> bool:
         """Pass the transport to the handler (RFC 9110, 7.8); no HTTP follows."""
-        conn, wire, handler = self.conn, self._wire, self._service.handler
+        conn, wire, handler = self.conn, self.carrier.wire, self.carrier.service.handler
         self._check_upgrade()
         await close_body(conn.raw_body)  # it will not be sent
         # The new protocol would read an unread rest of the request as its own bytes.
