@@ -114,6 +114,7 @@ def parts(service: Service, request: bytes) -> dict[str, Callable[[], object]]:
     assert parsed is not None
     head, _ = parsed
     link, source = cast(Link, None), cast(RequestSource, None)  # nothing asks them for anything
+    code = parts.__code__
     answered = Conn(link, head, source, 0.0).ok(b"Hello, World!")
 
     def render() -> object:
@@ -126,7 +127,7 @@ def parts(service: Service, request: bytes) -> dict[str, Callable[[], object]]:
 
     return {
         "head: lane, RequestHead": lambda: read_head(request, limits),
-        "guard: claim and release": lambda: claim(service.swansong, head, None).release(),
+        "guard: claim and release": lambda: claim(service.swansong, head, None, code).release(),
         "conn and handler": lambda: finish(service.run(Conn(link, head, source, 0.0))),
         "response: date, head and body": render,
     }

@@ -217,7 +217,7 @@ class Connection(ABC):
         """Return a guard for a request: that of its head, or a new one."""
         guard, self.guard = self.guard, None
         if guard is None:
-            return claim(self.service.swansong, label, self.task)
+            return claim(self.service.swansong, label, self.task, _TAKE_GUARD)
         guard.label = label
         return guard
 
@@ -309,3 +309,7 @@ class Connection(ABC):
         exchange = self.exchange
         doing = self.state.value if exchange is None else exchange.phase.value
         return f"<{type(self).__name__} {self.transport.peer} {doing}>"
+
+
+# What reports name as the place where a guard was taken.
+_TAKE_GUARD = Connection.take_guard.__code__

@@ -124,7 +124,7 @@ class Http1Connection(Connection):
             has_body = head.content_length or head.is_chunked
             inbound = InboundBody(wire, head, service.http) if has_body else EMPTY
             guard = (
-                claim(service.swansong, head, self.task)
+                claim(service.swansong, head, self.task, _SERVE_REQUESTS)
                 if self.guard is None
                 else self.take_guard(head)
             )
@@ -214,7 +214,7 @@ class Http1Connection(Connection):
           ClientDisconnected: The peer has left.
         """
         wire, service = self.wire, self.service
-        self.guard = claim(service.swansong, "a request head", self.task)
+        self.guard = self.take_guard("a request head")
         self.state = State.HEAD
         while True:
             seen = len(wire.buffer)
@@ -230,3 +230,7 @@ class Http1Connection(Connection):
             parsed = read_head(wire.buffer, service.head_limits, seen=seen)
             if parsed is not None:
                 return parsed
+
+
+# What reports name as the place where a guard was taken.
+_SERVE_REQUESTS = Http1Connection._serve_requests.__code__

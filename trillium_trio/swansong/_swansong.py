@@ -27,7 +27,7 @@ from ._scope import Cut, cancel, cut, limit, new_scope
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Generator
-    from types import TracebackType
+    from types import CodeType, TracebackType
 
     from ._node import Outstanding
     from ._report import DrainReport, GuardReport
@@ -323,7 +323,10 @@ def record_cut(swansong: Swansong, report: GuardReport, *, reason: str | None = 
 
 
 def claim(
-    swansong: Swansong, label: object, holder: weakref.ref[trio.lowlevel.Task] | None
+    swansong: Swansong,
+    label: object,
+    holder: weakref.ref[trio.lowlevel.Task] | None,
+    code: CodeType,
 ) -> Claim:
     """Take a guard without the `Guard` object, which would release it when garbage-collected.
 
@@ -333,9 +336,10 @@ def claim(
       swansong: Where it counts.
       label: The name of the work in reports.
       holder: The task that does it.
+      code: The function that takes it, for reports. Asking the interpreter for the caller would
+        leave a frame object of 328 bytes with every connection.
     """
-    frame = sys._getframe(1)
-    taken = Claim(swansong._node, frame.f_code, frame.f_lasti, label)
+    taken = Claim(swansong._node, code, 0, label)
     taken.holder = holder
     taken.take()
     return taken

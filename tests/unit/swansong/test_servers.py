@@ -36,7 +36,8 @@ def test_a_hold_says_what_it_is() -> None:
 async def test_a_bare_claim_is_a_guard_that_nobody_drops() -> None:
     root = Swansong()
     holder = weakref.ref(trio.lowlevel.current_task())
-    taken = claim(root.child(), "GET /", holder)
+    code = test_a_bare_claim_is_a_guard_that_nobody_drops.__code__
+    taken = claim(root.child(), "GET /", holder, code)
     [entry] = root.guard_report(stacks=True)
     assert (entry.labels, len(entry.stacks)) == (("GET /",), 1)
     assert entry.site == taken.site
