@@ -13,9 +13,12 @@ from ..._util import check_count, check_number
 from ...conn import Handler
 from ...exceptions import ConfigError, HttpError
 from ...http import HttpConfig
+from ._ahead import ReadAhead
 from ._codec import MessageCodec, check_close_code, require_websockets
-from ._conn import Timing, WebSocketConn
+from ._conn import WebSocketConn
 from ._handshake import Accepted, Refused, shake_hands
+from ._watch import keep_alive, watch_stop
+from ._wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -121,15 +124,13 @@ class WebSocket(Handler):
         self._max_message_bytes = max_message_bytes
         self._max_frame_bytes = max_frame_bytes
         self._max_fragments = max_fragments
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
         self._has_write_timeout = write_timeout is not None
-        self._timing = Timing(
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            write_timeout=HttpConfig().write_timeout if write_timeout is None else write_timeout,
-            close_timeout=close_timeout,
-            stop_grace=stop_grace,
-            stop_code=stop_code,
-        )
+        self._write_timeout = HttpConfig().write_timeout if write_timeout is None else write_timeout
+        self._close_timeout = close_timeout
+        self._stop_grace = stop_grace
+        self._stop_code = stop_code
 
     async def init(self, info: Info) -> None:
         """Take the server's write timeout, unless there is one of its own.
@@ -138,7 +139,7 @@ class WebSocket(Handler):
           None: it waits for nothing.
         """
         if not self._has_write_timeout:
-            self._timing = self._timing._replace(write_timeout=info.config.http.write_timeout)
+            self._write_timeout = info.config.http.write_timeout
 
     async def run(self, conn: Conn) -> Conn:
         """Make the handshake, or refuse it and halt.
@@ -179,24 +180,9 @@ class WebSocket(Handler):
         """
         agreement = upgrade.state(_Agreement)
         assert agreement is not None, "has_upgrade was asked first"
-        accepted = agreement.accepted
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
-            ws = WebSocketConn(
-                upgrade,
-                MessageCodec(
-                    max_message_bytes=self._max_message_bytes,
-                    max_frame_bytes=self._max_frame_bytes,
-                    max_fragments=self._max_fragments,
-                    extensions=accepted.extensions,
-                ),
-                subprotocol=accepted.subprotocol,
-                timing=self._timing,
-                nursery=nursery,
-            )
-            nursery.start_soon(ws.watch_stop)
-            if self._timing.ping_interval < inf:
-                nursery.start_soon(ws.keep_alive)
+            ws = self._open(upgrade, agreement.accepted, nursery)
             try:
                 try:
                     await self._fn(ws)
@@ -209,6 +195,33 @@ class WebSocket(Handler):
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+    def _open(self, upgrade: Upgrade, accepted: Accepted, nursery: trio.Nursery) -> WebSocketConn:
+        """Return the open WebSocket; its tasks run in the nursery."""
+        codec = MessageCodec(
+            max_message_bytes=self._max_message_bytes,
+            max_frame_bytes=self._max_frame_bytes,
+            max_fragments=self._max_fragments,
+            extensions=accepted.extensions,
+        )
+        wire = Wire(upgrade, codec, write_timeout=self._write_timeout, nursery=nursery)
+        ahead = ReadAhead(wire, codec, nursery)
+        ws = WebSocketConn(
+            upgrade,
+            codec,
+            wire,
+            ahead,
+            subprotocol=accepted.subprotocol,
+            close_timeout=self._close_timeout,
+            stop_grace=self._stop_grace,
+            stop_code=self._stop_code,
+        )
+        nursery.start_soon(watch_stop, ws, wire)
+        if self._ping_interval < inf:
+            nursery.start_soon(
+                keep_alive, wire, codec, ahead, self._ping_interval, self._ping_timeout
+            )
+        return ws
 
     @property
     def name(self) -> str:
