@@ -53,6 +53,11 @@ def peer_of(sock: socket.socket) -> Peer:
     return Peer(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
 
 
+async def peer_at(port: int) -> Peer:
+    """Connect while the server, in this thread as well, accepts."""
+    return Peer(await trio.open_tcp_stream("127.0.0.1", port))
+
+
 def tls_over(client: Peer) -> Peer:
     context = client_context()
     return Peer(

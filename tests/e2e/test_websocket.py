@@ -1,4 +1,4 @@
-"""WebSockets over real sockets: other people's clients, hostile ones, and the drain of many."""
+"""WebSockets over real sockets: other people's clients, and hostile ones."""
 
 from __future__ import annotations
 
@@ -75,19 +75,10 @@ async def test_ws_5_the_websockets_client_sees_the_goodbye(*, tls: bool, compres
         assert (await completion).is_clean
 
 
-async def open_many(net: Net, count: int) -> list[trio.abc.Stream]:
-    """Open WebSockets by hand."""
-    streams = []
-    for _ in range(count):
-        peer = net.peer()
-        await peer.stream.send_all(HANDSHAKE)
-        answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
-            # One byte at a time: nothing behind the head is to be taken.
-            answer += await peer.stream.receive_some(1)
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        streams.append(peer.stream)
-    return streams
+async def open_one(net: Net) -> None:
+    """Open a WebSocket that never reads: not even the answer to its handshake."""
+    peer = await net.connect()
+    await peer.send(HANDSHAKE)
 
 
 class WsprotoClient:
@@ -224,7 +215,7 @@ async def test_ws_12_a_peer_that_never_reads_is_cut(caplog: pytest.LogCaptureFix
 
     caplog.set_level(logging.INFO)
     async with serving(WebSocket(flood, write_timeout=0.5)) as net:
-        await open_many(net, 1)
+        await open_one(net)
         with trio.fail_after(20):
             while net.guards:
                 await trio.sleep(0.05)
@@ -258,43 +249,3 @@ async def test_ws_1_a_handshake_that_stalls_is_a_late_head() -> None:
         with trio.fail_after(20):
             answer = await peer.stream.receive_some()
         assert answer.startswith(b"HTTP/1.1 408 ")
-
-
-# -- the drain of many -------------------------------------------------------------------------
-
-
-async def test_ws_5_many_drain_and_each_sees_its_goodbye() -> None:
-    async def leave(stream: trio.abc.Stream) -> None:
-        received = b""
-        while data := await stream.receive_some():
-            received += data
-            if received.endswith(b"\x88\x02\x03\xe9"):
-                await stream.send_all(close(1001))
-        goodbyes.append(received)
-
-    goodbyes: list[bytes] = []
-    async with serving(WebSocket(farewell)) as net:
-        streams = await open_many(net, 100)
-        async with trio.open_nursery() as nursery:
-            for stream in streams:
-                nursery.start_soon(leave, stream)
-            report = await net.handle.shut_down()
-    assert goodbyes == [b"\x81\x03bye\x88\x02\x03\xe9"] * 100
-    assert report.is_clean
-    assert report.finished == 100
-
-
-async def test_ws_8_many_that_ignore_the_stop_are_cut_and_named() -> None:
-    """They are asleep when it comes; each still gets a Close before it is cut."""
-
-    async def ignore(ws: WebSocketConn) -> None:
-        await trio.sleep_forever()
-
-    async with serving(WebSocket(ignore), timeout=0.5) as net:
-        streams = await open_many(net, 100)
-        report = await net.handle.shut_down()
-        for stream in streams:
-            assert await stream.receive_some() == b"\x88\x02\x03\xe9"
-            assert await stream.receive_some() == b""
-    [entry] = report.cancelled.entries
-    assert entry.labels == ("GET /chat",) * 100
