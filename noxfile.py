@@ -60,7 +60,8 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml allows; arguments go to pytest."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = [each.replace(">=", "==") for each in project["dependencies"]]
+    required = [*project["dependencies"], *project["optional-dependencies"]["websockets"]]
+    pins = [each.replace(">=", "==") for each in required]
     session.install("-e", ".[dev]", *pins)
     session.run("pytest", "-n", "auto", *session.posargs)
 
