@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, final
 
 import trio
 
+from .._log import callable_name, kind_of
 from .._util import check_number
 from ..conn import Handler
 from ..exceptions import ConfigError
@@ -164,12 +165,19 @@ class EventStream(Handler):
     @property
     def name(self) -> str:
         """EventStream and the generator's name."""
-        return f"EventStream({getattr(self._events, '__qualname__', 'events')})"
+        return f"EventStream({callable_name(self._events)})"
 
 
 @final
 class _Stream:
-    """The body of one response: an async context manager of its pieces."""
+    """The body of one response: an async context manager, and an iterator of encoded events.
+
+    .. code-block:: text
+
+        the connection's task   __anext__: waits for a piece, at most one heartbeat; at the stop it
+                                sets the end of the grace
+        a task beside it        _produce: runs the generator, one event at a time
+    """
 
     def __init__(self, conn: Conn, handler: EventStream) -> None:
         self._conn = conn
@@ -258,7 +266,7 @@ def _encoded(event: object) -> bytes:
     if isinstance(event, str):
         event = Event(data=event)
     if not isinstance(event, Event):
-        raise TypeError(f"an event stream yields Event or str, not {type(event).__name__}")
+        raise TypeError(f"an event stream yields Event or str, not {kind_of(event)}")
     return event.encode()
 
 

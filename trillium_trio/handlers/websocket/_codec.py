@@ -27,16 +27,17 @@ __all__ = [
     "require_websockets",
 ]
 
-# RFC 6455, 5.2. The library's enum has them too, and costs an import at the start.
+# RFC 6455, 5.2. The library has them in an enum, which would have to be imported at the start.
 _TEXT, _BINARY, _CLOSE = 1, 2, 8
 _CONTROL = 8
 _WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82
-# What a size of 16 bits holds. Copying that costs less than what the library does beside it.
+# The largest size of 16 bits. The lane copies a message, which costs less than the library up to
+# here.
 _LANE_BYTES = 65_535
 _OPEN = 1  # websockets.protocol.State.OPEN
 # RFC 6455, 5.5: a control frame's payload, of which a Close uses two bytes for its code.
 _MAX_REASON_BYTES = 123
-# A peer can put thousands of frames into one segment. After so many others have their turn.
+# A peer can put thousands of frames into one segment. After so many, other tasks have their turn.
 _MAX_FRAMES = 64
 # 4 KiB for each direction instead of 32, and a small hash table: 54 KiB a socket instead of 139.
 _WINDOW_BITS = 12
@@ -51,14 +52,14 @@ _silent = logging.Logger("trillium_trio.handlers.websocket", logging.CRITICAL + 
 class MessageCodec:
     """One side of a WebSocket connection, after the handshake, without I/O.
 
-    Bytes are parsed as far as the end of the next message and no further. So what is read ahead is
-    kept as it came, and a message is delivered before a fault behind it ends the connection.
+    Bytes are parsed to the end of the next message and no further. The bytes behind it are kept
+    unparsed, and a message is delivered before a fault behind it ends the connection.
 
     Pings and the peer's Close are answered on the way. Every answer, and whatever the sending
     methods write, is returned by `take`.
 
-    Two lanes: what nearly every frame is, a short and whole message without compression, is read
-    and written here. The library does all the rest, and decides what is malformed.
+    Two lanes: a short and whole message without compression, which nearly every frame is, is read
+    and written here. The library does the rest, and decides what is malformed.
 
     Args:
       max_message_bytes: Of a message, whole and inflated.
@@ -156,7 +157,7 @@ class MessageCodec:
         if have > 6 and not self._left and not self.is_over:
             second = buffer[at + 1]
             if second < 254:
-                # Without a mask it is less than nothing.
+                # Negative if there is no mask: the library refuses such a frame.
                 size, start = second - 128, at + 6
             elif second == 254 and have > 8:
                 size, start = buffer[at + 2] << 8 | buffer[at + 3], at + 8
@@ -202,13 +203,13 @@ class MessageCodec:
             message = None
             for frame in protocol.events_received():
                 message = self._assemble(frame)  # type: ignore[arg-type]  # no handshake here
-            self._look()
+            self._update()
             if message is not None or self.is_over:
                 return message
         return None
 
-    def _look(self) -> None:
-        """See what has become of the connection."""
+    def _update(self) -> None:
+        """Take over the state that the library is in."""
         protocol = self._protocol
         self.is_open = protocol.state == _OPEN
         self.has_answers = bool(protocol.writes)
@@ -310,7 +311,7 @@ class MessageCodec:
         """Write a Close, and take nothing more from the peer."""
         self._protocol.fail(code, _cut(reason))
         self._protocol.parser_exc = ValueError(reason)
-        self._look()
+        self._update()
 
     def take(self) -> bytes:
         """Return, once, what is to be sent."""
