@@ -11,6 +11,7 @@ from tests.unit.transport._tls import PEM
 
 __all__ = [
     "OURS",
+    "OURS_ASGI",
     "OURS_ROUTED",
     "OURS_TLS",
     "REFERENCE",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 OURS = "trillium-trio"
+OURS_ASGI = "trillium-trio, ASGI"
 OURS_ROUTED = "trillium-trio, three handlers"
 OURS_TLS = "trillium-trio, HTTPS"
 REFERENCE = "uvicorn httptools+uvloop"
@@ -76,6 +78,11 @@ SERVERS = (
     Server(
         name=OURS,
         arguments=("-m", "benchmarks.load.trillium_server", "{port}"),
+        packages=("trillium-trio",),
+    ),
+    Server(
+        name=OURS_ASGI,
+        arguments=("-m", "benchmarks.load.trillium_asgi", "{port}"),
         packages=("trillium-trio",),
     ),
     Server(

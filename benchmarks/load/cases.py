@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 from benchmarks.load.payload import DOWNLOAD_BYTES, MEBIBYTE
-from benchmarks.servers import OURS, OURS_ROUTED, OURS_TLS, REFERENCE, REFERENCE_TLS
+from benchmarks.servers import OURS, OURS_ASGI, OURS_ROUTED, OURS_TLS, REFERENCE, REFERENCE_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +92,11 @@ CASES = (
         connections=CONNECTIONS,
         headers=BROWSER_HEADERS,
         shares_core=True,
+    ),
+    Case(
+        name="ASGI, small head",
+        servers=(OURS, OURS_ASGI, REFERENCE, "hypercorn trio"),
+        connections=(64,),
     ),
     Case(
         name="router, handlers, JSON",

@@ -21,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script as w
 
 import trio
 
+from benchmarks.load.asgi_app import app as asgi_app
 from benchmarks.micro.handlers import FACTS, finish, make_service
 from benchmarks.micro.timing import nanoseconds
 from trillium_trio import Conn
+from trillium_trio.asgi import Asgi
 from trillium_trio.codec import HeadLimits, read_head, render_whole
 from trillium_trio.conn import Link, RequestSource
 from trillium_trio.driver import Http1Connection
@@ -138,10 +140,13 @@ async def main() -> None:
     options.add_argument("--profile", action="store_true", help="of the small head, by cProfile")
     is_profiled = options.parse_args().profile
     plain, echoing = make_service(hello), make_service(echo)
+    asgi = make_service(Asgi(asgi_app))
     cases = {
         "small head": (plain, SMALL),
         "11 headers": (plain, BROWSER),
         "POST of 1 KiB, echoed": (echoing, POST),
+        "small head, ASGI": (asgi, SMALL),
+        "11 headers, ASGI": (asgi, BROWSER),
     }
     costs: dict[str, float] = {}
     # In turn, so that a disturbance meets them alike.

@@ -16,6 +16,7 @@ PLACES: dict[str, tuple[float, str]] = {
     "cli": (2.1, "argv to Config"),
     "testing": (0.9, "a server in memory"),
     "server": (1.5, "settings, drain, signals"),
+    "asgi": (0.4, "ASGI both ways"),
     "handlers": (0, "batteries"),
     "driver": (1.3, "runs one connection"),
     "conn": (0.6, "what handlers see"),

@@ -82,6 +82,24 @@ breaking = tt.Init(start)
 
 def make():
     return hello
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("shutdown", file=sys.stderr)
+        return
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+async def asgi_fails(scope, receive, send):
+    await receive()
+    raise RuntimeError("no database")
+
+async def asgi_says_so(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
 """
 
 
@@ -306,3 +324,19 @@ def test_the_applications_own_logging_is_left_as_it_is(start: Start, tmp_path: P
     assert process.wait_line("listening").startswith("mine: listening on http://")
     process.process.terminate()
     assert process.wait_status() == 0
+
+
+def test_as_18_an_asgi_application_is_served(start: Start) -> None:
+    server = start("app:asgi", "--host", "localhost", "--port", "0")
+    with closing(request(server.wait_port())) as connection:
+        assert connection.getresponse().read() == b"hello"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_status() == 0
+    assert "shutdown\n" in server.log
+
+
+@pytest.mark.parametrize("app", ["asgi_fails", "asgi_says_so"])
+def test_as_15_a_lifespan_that_fails_at_the_start_is_status_3(start: Start, app: str) -> None:
+    server = start(f"app:{app}", "--host", "localhost", "--port", "0")
+    assert server.wait_status() == 3
+    assert "no database" in server.log

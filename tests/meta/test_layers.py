@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LAYERS = """
 L6  cli        supervisor  testing
-L5  server
-L4  driver     handlers    asgi
+L5  server     asgi
+L4  driver     handlers
 L3  conn       listeners
 L2  codec      transport
 L1  swansong   http
@@ -296,8 +296,8 @@ UNLAWFUL = {
     ),
     "the same layer": (
         "asgi/_app.py",
-        "from trillium_trio.driver import Http1Connection",
-        "asgi (L4) imports driver (L4)",
+        "from trillium_trio.server import Config",
+        "asgi (L5) imports server (L5)",
     ),
     "the lowest layer": (
         "exceptions.py",

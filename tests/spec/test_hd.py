@@ -435,3 +435,99 @@ def plain(conn: tt.Conn) -> tt.Conn:
 def test_hd_5_a_plain_function_is_refused_with_the_way_out(handler: HandlerLike) -> None:
     with pytest.raises(TypeError, match=r"plain is a plain function.*sync_handler\(plain\)"):
         tt.Server(handler)
+
+
+# -- HD-8 ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["returns", "raises", "sets another"])
+async def test_hd_8_a_handler_continues_after_its_response(
+    how: str, autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        async def note(_: tt.Conn) -> None:
+            calls.append("after")
+
+        if conn.path == "/after":
+            conn.after_send(note)
+        assert await conn.ok("sent").send_now() is None
+        with pytest.raises(tt.MisuseError, match="has been sent"):
+            await conn.send_now()
+        await trio.sleep(10)
+        if how == "raises":
+            raise ValueError("late")
+        return conn.ok("another") if how == "sets another" else conn
+
+    async with serving((Noting("a", calls), handler)) as app:
+        peer = app.connect()
+        begin = trio.current_time()
+        for path in ("/", "/after"):
+            response = await peer.get(path)
+            assert (response.body, response.headers["x-by"]) == (b"sent", "a")
+            assert app.guards == 1
+        assert trio.current_time() == begin + 10
+        await trio.sleep(11)
+        assert app.guards == 0
+    assert calls.count("after") == 1
+    assert calls.count("a.before_send") == 2
+    assert len([each for each in caplog.records if each.levelno >= logging.ERROR]) == (
+        2 if how == "raises" else 0
+    )
+
+
+async def test_hd_8_what_cannot_be_sent_is_raised_and_logged(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"part"
+        raise ValueError("boom")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        with pytest.raises(tt.ClientDisconnected):
+            await conn.ok(tt.Body.streaming(broken())).send_now()
+        return conn
+
+    async with serving(handler) as app:
+        response = await app.connect().get()
+        assert (response.status, response.is_whole) == (200, False)
+    assert sum("boom" in each.getMessage() for each in caplog.records) == 1
+
+
+async def test_hd_8_an_upgrade_gives_the_transport_to_the_handler(autojump_clock: object) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        leftover = await conn.upgrade().send_now()
+        assert leftover == b"early"
+        upgrade = tt.Upgrade(conn, transport=conn.transport, leftover=leftover)
+        await upgrade.transport.send_some(b"from the handler")
+        return conn
+
+    async with serving(handler) as app:
+        peer = app.connect()
+        await peer.send(request("/", *UPGRADE) + b"early")
+        assert (await peer.response()).status == 101
+        assert await peer.rest() == b"from the handler"
+        assert app.guards == 0
+
+
+async def test_hd_8_interim_responses_and_trailers(autojump_clock: object) -> None:
+    async def pieces(conn: tt.Conn) -> AsyncIterator[bytes]:
+        yield b"body"
+        conn.response_trailers.append("x-sum", "1")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        await conn.send_interim(103, tt.Headers([("link", "</a>")]))
+        with pytest.raises(ValueError, match="101"):
+            await conn.send_interim(101, tt.Headers())
+        await conn.ok(tt.Body.streaming(pieces(conn))).send_now()
+        with pytest.raises(tt.MisuseError):
+            await conn.send_interim(103, tt.Headers())
+        return conn
+
+    async with serving(handler) as app:
+        peer = app.connect()
+        await peer.send(request("/", "TE: trailers", "Connection: close"))
+        raw = await peer.rest()
+    assert raw.startswith(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert raw.endswith(b"4\r\nbody\r\n0\r\nx-sum: 1\r\n\r\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 import trio
 
+from ..asgi import Asgi, is_asgi
 from ..exceptions import BindError, ConfigError, MisuseError
 from ..server import Server, relaxed_collector
 from ._forced_exit import exit_now, exit_when_stuck
@@ -15,6 +16,7 @@ from ._load import CannotStart, load_target
 from ._options import config_from, config_options, given
 
 if TYPE_CHECKING:
+    from ..asgi import AsgiApp
     from ..conn import HandlerLike
 
 __all__ = ["main"]
@@ -53,7 +55,8 @@ def _command(
 ) -> None:
     """Serve an application until SIGINT, SIGTERM or SIGQUIT, then drain.
 
-    MODULE:ATTR, or path/to/file.py:ATTR, names a handler; or a Server, which has its own settings.
+    MODULE:ATTR, or path/to/file.py:ATTR, names a handler; an ASGI application; or a Server, which
+    has its own settings.
     """
     server = _prepare(context, target, factory=factory)
     # After importing the application: no effect if it has set up logging itself.
@@ -101,8 +104,11 @@ def _prepare(context: click.Context, target: str, *, factory: bool) -> Server:
             )
         return found
     try:
+        handler = Asgi(cast("AsgiApp", found)) if is_asgi(found) else found
         # Any object: as_handler() refuses what is not a handler.
-        return config.server(cast("HandlerLike", found))
+        return config.server(cast("HandlerLike", handler))
+    except ConfigError as error:
+        raise CannotStart(f"{target}: {error}") from None
     except TypeError as error:
         hint = "; with --factory, it is called to get one" if callable(found) else ""
         raise CannotStart(f"{target}: {error}{hint}") from None

@@ -38,6 +38,7 @@ from ._response import (
     render_continue,
     render_error,
     render_head,
+    render_interim,
     render_last_chunk,
     render_whole,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "render_continue",
     "render_error",
     "render_head",
+    "render_interim",
     "render_last_chunk",
     "render_whole",
     "response_framing",

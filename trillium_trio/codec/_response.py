@@ -20,6 +20,7 @@ __all__ = [
     "render_continue",
     "render_error",
     "render_head",
+    "render_interim",
     "render_last_chunk",
     "render_whole",
 ]
@@ -153,6 +154,17 @@ def _merge_options(headers: Headers, option: str) -> str:
 def render_continue() -> bytes:
     """Return the interim response that asks for the body (RFC 9110, 15.2.1)."""
     return b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def render_interim(status: int, fields: Headers) -> bytes:
+    """Return an interim response, such as 103 Early Hints (RFC 8297).
+
+    Raises:
+      ValueError: The status is not one of an interim response (RFC 9110, 15.2), or is 101.
+    """
+    if not 100 <= status <= 199 or status == 101:
+        raise ValueError(f"{status} is not the status of an interim response")
+    return b"%b%b\r\n" % (_render_status_line(status), fields.render())
 
 
 def chunk_prefix(size: int) -> bytes:

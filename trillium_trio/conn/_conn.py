@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from operator import index
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, final
 from urllib.parse import parse_qs
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..http import BodyLike, RequestHead
     from ..swansong import Swansong
-    from ..transport import Listener
+    from ..transport import Listener, Transport
     from ._link import Link
     from ._request_body import RequestSource
 
@@ -38,9 +38,10 @@ _PLAIN_BYTES = 65_536
 class _Extras:
     """What most requests never use; created on first use, to keep a conn cheap."""
 
-    __slots__ = ("after_send", "request_body", "state")
+    __slots__ = ("after_send", "request_body", "response_trailers", "state")
 
     def __init__(self) -> None:
+        self.response_trailers: Headers | None = None
         self.state = TypeMap()
         self.request_body: RequestBody | None = None
         self.after_send: list[AfterSend] = []
@@ -86,6 +87,11 @@ class Conn:
         self.start_time: float = start_time
 
     # -- the request ---------------------------------------------------------------------------
+
+    @property
+    def head(self) -> RequestHead:
+        """The request's head, as it was read."""
+        return self._head
 
     @property
     def method(self) -> str:
@@ -168,6 +174,11 @@ class Conn:
         return self._link.transport.listener
 
     @property
+    def transport(self) -> Transport:
+        """The transport, for its facts. Its bytes belong to the connection."""
+        return self._link.transport
+
+    @property
     def swansong(self) -> Swansong:
         """The server's node: check its state, interrupt work with it, take guards on it."""
         return self._link.info.swansong
@@ -190,6 +201,18 @@ class Conn:
     def response_body(self) -> Body:
         """The response's body."""
         return Body.of(self._body)
+
+    @property
+    def response_trailers(self) -> Headers:
+        """Fields to send after a streamed body; the body may still add some while it is sent.
+
+        They are sent if the client has said ``TE: trailers`` and the body is chunked, and dropped
+        otherwise (RFC 9110, 6.5.1).
+        """
+        extras = self._extras or self._make_extras()
+        if extras.response_trailers is None:
+            extras.response_trailers = Headers()
+        return extras.response_trailers
 
     @property
     def is_halted(self) -> bool:
@@ -336,6 +359,53 @@ class Conn:
         """
         return self._link.cancel_on_disconnect(eof=eof)
 
+    async def wait_disconnected(self, *, eof: bool = False) -> None:
+        """Wait until the peer has disconnected. Several tasks may.
+
+        Args:
+          eof: As for `is_disconnected`.
+
+        Cancellation:
+          Ends the wait; request bytes received meanwhile are kept.
+        """
+        await self._link.wait_disconnected(eof=eof)
+
+    def send_now(self) -> Coroutine[object, object, bytes | None]:
+        """Send the response, as it is now, while the handler continues. A coroutine.
+
+        ``before_send`` runs first. What the handler returns, raises or sets afterwards changes no
+        response; its request stays guarded until it returns.
+
+        Returns:
+          After `upgrade`, the bytes that the client sent after its request. The transport then
+          belongs to this handler, and ``has_upgrade`` is not asked: see `Upgrade`. Otherwise None.
+
+        Raises:
+          MisuseError: The response was already sent.
+          ClientDisconnected: It could not be sent whole, or not as it is; why is logged. After
+            that nothing can be sent.
+
+        Cancellation:
+          The response is incomplete.
+        """
+        return self._link.send_now()
+
+    async def send_interim(self, status: int, headers: Headers) -> None:
+        """Send an interim response, such as 103 (RFC 8297); a client of HTTP/1.0 gets none.
+
+        Raises:
+          MisuseError: The response was already sent.
+          ClientDisconnected: The peer has disconnected.
+
+        Cancellation:
+          Part of it may have been sent: the connection can only be aborted.
+        """
+        await self._link.send_interim(status, headers)
+
+    def isolate(self) -> None:
+        """Keep context variables that are set from now on from later requests."""
+        self._link.isolate()
+
     def start_soon(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
         """Start background work in the server: guarded, drained, and independent of this client.
 
@@ -354,6 +424,11 @@ class Conn:
     def raw_body(self) -> BodyLike:
         """The response's body as it was given, not converted to a `Body`."""
         return self._body
+
+    @property
+    def raw_trailers(self) -> Headers | None:
+        """The response's trailer fields, or None if `response_trailers` was never used."""
+        return None if self._extras is None else self._extras.response_trailers
 
     @property
     def raw_headers(self) -> Headers | None:

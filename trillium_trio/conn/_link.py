@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from contextlib import AbstractAsyncContextManager
 
     import trio
 
+    from ..http import Headers
     from ..transport import Transport
     from ._info import Info
 
@@ -35,3 +37,34 @@ class Link(Protocol):
 
     def cancel_on_disconnect(self, *, eof: bool) -> AbstractAsyncContextManager[trio.CancelScope]:
         """Cancel a block of code when the peer disconnects."""
+
+    async def wait_disconnected(self, *, eof: bool) -> None:
+        """Wait until the peer has disconnected.
+
+        Cancellation:
+          Ends the wait; bytes received meanwhile are kept.
+        """
+
+    def send_now(self) -> Coroutine[object, object, bytes | None]:
+        """Send the response of the request in progress; its handler continues.
+
+        Returns:
+          After an upgrade, the bytes that precede the transport's.
+
+        Raises:
+          MisuseError: The response was already sent.
+          ClientDisconnected: It could not be sent whole; why is logged.
+
+        Cancellation:
+          The response is incomplete.
+        """
+
+    async def send_interim(self, status: int, fields: Headers) -> None:
+        """Send an interim response, if the client's version has them.
+
+        Cancellation:
+          Part of it may have been sent: the connection can only be aborted.
+        """
+
+    def isolate(self) -> None:
+        """Have each later request on this connection begin with the current context variables."""

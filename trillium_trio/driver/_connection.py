@@ -20,6 +20,7 @@ from ._wire import Wake, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextvars import Context
 
     from ..swansong import Claim
     from ..transport import Transport
@@ -67,10 +68,12 @@ class Connection(ABC):
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
       has_served: Whether a request on it was answered.
       cut_reason: Why it was cut; None if it was not.
+      context: The context variables that each request begins with; None: those of the last one.
     """
 
     __slots__ = (
         "_scope",
+        "context",
         "cut_reason",
         "exchange",
         "guard",
@@ -90,11 +93,12 @@ class Connection(ABC):
         transport.join(service.poller)
         wire = Wire(transport, service.watchdog, service.http)
         self.wire: Wire = wire
-        self.link: ConnectionLink = ConnectionLink(service.info, wire)
+        self.link: ConnectionLink = ConnectionLink(service.info, wire, self)
         self.state: State = State.IDLE
         self.idle_since: float = trio.current_time()
         self.has_served: bool = False
         self.cut_reason: str | None = None
+        self.context: Context | None = None
         self.exchange: Exchange | None = None
         self.guard: Claim | None = None
         self.task: weakref.ref[trio.lowlevel.Task] | None = None
@@ -220,6 +224,16 @@ class Connection(ABC):
             return claim(self.service.swansong, label, self.task, _TAKE_GUARD)
         guard.label = label
         return guard
+
+    def renew_context(self) -> bool:
+        """Have what follows run with the variables of `context`; return whether it has to wait.
+
+        They count from the task's next turn on, and a request that is already there would not take
+        one: then a checkpoint is needed.
+        """
+        assert self.context is not None
+        trio.lowlevel.current_task().context = self.context.copy()
+        return bool(self.wire.buffer)
 
     def release(self) -> None:
         """Release the guard of the request in progress, if there is one."""

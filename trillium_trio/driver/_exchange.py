@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from ..conn import Conn
+from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Status, reason_phrase
 from ._errors import judge, log_failure, shutting_down
 from ._outbound import close_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextvars import Context
 
     from ..conn import Link, RequestSource
-    from ..http import RequestHead
+    from ..http import Headers, RequestHead
     from ..swansong import Claim
     from ..transport import Transport
     from ._service import Service
@@ -43,12 +45,14 @@ class Carrier(Protocol):
       service: What all connections of the server share.
       transport: The transport to the peer.
       cut_reason: Why the connection was cut; None if it was not.
+      context: The context variables that each request begins with; None: those of the last one.
       exchange: The one in progress, if there is one.
     """
 
     service: Service
     transport: Transport
     cut_reason: str | None
+    context: Context | None
     exchange: Exchange | None
 
     @property
@@ -67,6 +71,9 @@ class Exchange(ABC):
           |
         finish   after_send, then the guard is released
 
+    A handler that wants to continue after its response calls `send_now`, which responds at once;
+    what `run` then has left to do is to release the guard when the handler returns.
+
     A protocol implements `send`, and `send_plain` if it has a fast path. It sends the response in
     `conn`. It sets `phase` to `Phase.SENDING` just before the first byte: until then the response
     can still be replaced.
@@ -83,9 +90,35 @@ class Exchange(ABC):
       phase: The progress.
       needs_reset: Whether nothing but a reset would tell the peer that the response is incomplete.
       rest: What the transport has not taken yet of a plain response.
+      beside: Set when the task that sends that rest beside the handler has ended; None: there is
+        none. As the next two, from `send_now` on.
+      is_settled: The handler has sent a plain response, and nothing of it is sent beside it.
+      upgraded: What `send_now` returns; a protocol that can upgrade sets it.
     """
 
-    __slots__ = ("_guard", "carrier", "conn", "head", "inbound", "needs_reset", "phase", "rest")
+    # Set by `send_now`, which few handlers call.
+    beside: trio.Event | None
+    is_settled: bool
+    upgraded: bytes | None
+    _failure: Exception | None
+    _keeps: bool
+
+    __slots__ = (
+        "_failure",
+        "_guard",
+        "_held",
+        "_keeps",
+        "beside",
+        "carrier",
+        "conn",
+        "head",
+        "inbound",
+        "is_settled",
+        "needs_reset",
+        "phase",
+        "rest",
+        "upgraded",
+    )
 
     # One is created per request: an `__init__` of a subclass would cost it 0.1 us.
     def __init__(
@@ -104,6 +137,8 @@ class Exchange(ABC):
         self.needs_reset: bool = False
         self.rest: bytes | memoryview | None = None
         self._guard: Claim | None = guard
+        # The guard, from `send_now` to the end of the handler.
+        self._held: Claim | None = None
 
     # -- what a protocol implements ------------------------------------------------------------
 
@@ -123,6 +158,15 @@ class Exchange(ABC):
         """Make sure that the peer notices that a response in progress is incomplete."""
         if self.needs_reset:
             self.carrier.transport.abort()
+
+    async def send_interim(  # noqa: B027 (nothing is right where there is none)
+        self, status: int, fields: Headers
+    ) -> None:
+        """Send an interim response, such as 103; by default a protocol has none.
+
+        Cancellation:
+          Part of it may have been sent: the connection can only be aborted.
+        """
 
     def send_plain(self) -> bool:
         """Send the response if nothing is to be decided or waited for; say if that is done.
@@ -145,12 +189,21 @@ class Exchange(ABC):
             try:
                 await carrier.service.run(conn)
             except BaseException:
+                self._take_back()
                 await close_body(conn.raw_body)  # it will not be sent
                 raise
         except Exception as error:  # goes through the error table
-            if not await self._answer_with(error):
+            if self.phase is not _HANDLER:
+                self.log(error)  # it has been answered
+            elif not await self._answer_with(error):
                 await self.finish()
                 return False
+        if self.phase is not _HANDLER:
+            self._take_back()
+            if self.phase is _SENT and self.is_settled:
+                self.release()
+                return True
+            return self.phase is Phase.QUEUED or await self._end_early_answer()
         if carrier.cut_reason is not None:
             # The handler swallowed its cancellation. The checkpoint exits the scope, which is still
             # cancelled; `answer_cut` sends the response outside it.
@@ -166,6 +219,11 @@ class Exchange(ABC):
         Cancellation:
           The response is incomplete. See `sever` and `finish`.
         """
+        keep = await self._respond()
+        await self.finish()
+        return keep
+
+    async def _respond(self) -> bool:
         keep = False
         try:
             if self.carrier.service.before_send is not None:
@@ -175,14 +233,66 @@ class Exchange(ABC):
                 self.conn.with_status(Status.NOT_FOUND).with_body(_page(Status.NOT_FOUND))
             keep = await self.send()
         except Exception as error:  # goes through the error table
+            self._failure = error
             if self.phase is Phase.HANDLER:
                 # Nothing is sent yet: the body could not be opened, or the head not rendered.
                 keep = await self._answer_with(error) and await self._send_answer()
             else:
                 self.log(error)
                 self.sever()
-        await self.finish()
         return keep
+
+    async def send_now(self) -> bytes | None:
+        """Respond while the handler continues: its guard is held until it returns.
+
+        Returns:
+          After an upgrade, the bytes that precede the transport's.
+
+        Raises:
+          MisuseError: The response was already sent.
+          ClientDisconnected: It could not be sent whole, or not as it is. Why is logged.
+
+        Cancellation:
+          The response is incomplete.
+        """
+        if self._held is not None or self.phase is not _HANDLER:
+            raise MisuseError("the response has been sent")
+        self._held, self._guard = self._guard, None
+        self.beside = None
+        self.is_settled = self._keeps = True
+        if self.send_plain():
+            if self.phase is _HANDLER:
+                self.phase = _SENT
+            return None
+        self.is_settled = False
+        self._failure = self.upgraded = None
+        self._keeps = False
+        self._keeps = await self._respond()
+        if self.phase is not Phase.UPGRADED:
+            await self.finish()
+        if self._failure is not None:
+            raise ClientDisconnected("the response could not be sent") from self._failure
+        return self.upgraded
+
+    async def _end_early_answer(self) -> bool:
+        """End the exchange of a handler that called `send_now`; return whether another may follow.
+
+        Cancellation:
+          As for `finish`.
+        """
+        if self.beside is not None:
+            await self.beside.wait()
+        if self.phase is Phase.SENDING:
+            # Sending was cancelled, and the handler has swallowed that.
+            self.sever()
+            self._keeps = False
+        await self.finish()
+        return self._keeps
+
+    def _take_back(self) -> None:
+        """Take back the guard: the handler is over."""
+        if self._held is not None:
+            self._guard, self._held = self._held, None
 
     async def finish(self) -> None:
         """Run the ``after_send`` functions, then release the guard.
@@ -282,4 +392,4 @@ def _page(status: int) -> str:
 
 
 # Bound once: before Python 3.12, looking up a member on its class takes 0.07 us.
-_HANDLER = Phase.HANDLER
+_HANDLER, _SENT = Phase.HANDLER, Phase.SENT

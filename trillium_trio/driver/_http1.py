@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, final
 
+import trio
+
 from ..codec import is_head_started, read_head, render_error
 from ..exceptions import ClientDisconnected, HttpError, RequestTimeout
 from ..swansong import claim
@@ -79,7 +81,7 @@ class Http1Connection(Connection):
         else:
             await self.close_politely()
 
-    async def _serve_requests(self) -> None:
+    async def _serve_requests(self) -> None:  # noqa: C901 (every request is here: a call less)
         """Serve one request after another, until no further one may follow.
 
         Raises:
@@ -131,6 +133,8 @@ class Http1Connection(Connection):
             self.exchange = exchange = Http1Exchange(self, head, inbound, start, guard)
             if not await exchange.run() or not (inbound.is_complete or await inbound.discard()):
                 return
+            if self.context is not None and self.renew_context():
+                await trio.lowlevel.cancel_shielded_checkpoint()
             self.idle_since = service.now()
             self.has_served = True
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)

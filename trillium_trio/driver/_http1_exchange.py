@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+import trio
+
 from ..codec import (
     LAST_CHUNK,
     BodyFraming,
     connection_options,
     render_chunk,
     render_head,
+    render_interim,
+    render_last_chunk,
     render_whole,
     response_framing,
 )
@@ -24,6 +28,7 @@ from ._wire import Wake
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from ..http import Headers
     from ._connection import Connection
     from ._http1_inbound import Inbound
 
@@ -91,10 +96,48 @@ class Http1Exchange(Exchange):
         """
         assert self.rest is not None
         if self._send_whole(self.rest):
-            self.carrier.exchange = None
-        else:
-            self.phase = Phase.SENDING
+            if self._held is None:
+                self.carrier.exchange = None
+            else:
+                self.phase = Phase.SENT  # and its handler continues
+            return
+        self.phase = Phase.SENDING
+        if self._held is None:
             self.carrier.wire.transport.wake(Wake.UNSENT)
+        else:
+            # The connection's task is in the handler, whatever that waits for.
+            self.is_settled = False
+            self.beside = trio.Event()
+            self.carrier.service.info.start_soon(self._send_beside, self.beside)
+
+    async def _send_beside(self, sent: trio.Event) -> None:
+        """Send what the row left, while the handler continues.
+
+        Cancellation:
+          The response is incomplete.
+        """
+        assert self.rest is not None
+        try:
+            await self.carrier.wire.send(self.rest)
+            self.phase = Phase.SENT
+        except ClientDisconnected as error:
+            self.log(error)
+            self._keeps = False
+            self.phase = Phase.SENT
+        finally:
+            sent.set()
+
+    async def send_interim(self, status: int, fields: Headers) -> None:
+        """See `Exchange`.
+
+        Cancellation:
+          Part of it may have been sent: the connection can only be aborted.
+        """
+        if self.phase is not Phase.HANDLER:
+            raise MisuseError("the response has been sent")
+        # RFC 9110, 15.2: a client of HTTP/1.0 would take it for the response.
+        if self.head.version == "1.1":
+            await self.carrier.wire.send(render_interim(status, fields))
 
     def _send_whole(self, payload: bytes | memoryview) -> bool:
         """Send and release the guard if all of it was taken; else keep the rest for `send`."""
@@ -221,9 +264,17 @@ class Http1Exchange(Exchange):
             else:
                 await send(piece)
         if framing is BodyFraming.CHUNKED:
-            await send(LAST_CHUNK)
+            await send(self._last_chunk())
         elif length is not None and sent < length:
             raise BodyLengthError(sent, length)
+
+    def _last_chunk(self) -> bytes:
+        """Return the end of a chunked body, with the trailers that the client accepts."""
+        trailers = self.conn.raw_trailers
+        if trailers is None or not len(trailers):
+            return LAST_CHUNK
+        options = connection_options(self.head.headers.get_all("te"))
+        return render_last_chunk(trailers) if "trailers" in options else LAST_CHUNK
 
     async def _upgrade(self) -> bool:
         """Pass the transport to the handler (RFC 9110, 7.8); no HTTP follows."""
@@ -233,14 +284,17 @@ class Http1Exchange(Exchange):
         # The new protocol would read an unread rest of the request as its own bytes.
         await self.inbound.skip()
         upgrade = Upgrade(conn, transport=wire.transport, leftover=wire.buffer)
-        if not handler.has_upgrade(upgrade):
+        if self._held is None and not handler.has_upgrade(upgrade):
             raise MisuseError("no handler takes the upgrade: has_upgrade() is False for each")
         payload, _, _ = self._render(None, is_text=False)
         self.phase = Phase.SENDING
         await wire.send(payload)
         self.phase = Phase.UPGRADED
         wire.buffer = b""
-        await handler.upgrade(upgrade)
+        if self._held is not None:
+            self.upgraded = upgrade.leftover  # the handler that runs takes the transport
+        else:
+            await handler.upgrade(upgrade)
         return False
 
     def _check_upgrade(self) -> None:

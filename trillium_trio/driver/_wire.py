@@ -297,6 +297,28 @@ class Wire:
             self._arrived = self._room = None
             arrived.set()
 
+    async def wait_gone(self, *, eof: bool) -> None:
+        """Read ahead until the peer is gone; several tasks may wait, and one of them reads.
+
+        Args:
+          eof: Whether the end of input counts as gone.
+
+        Cancellation:
+          Ends the wait; the bytes read ahead stay in the buffer.
+        """
+        while not (self.is_gone or (self.is_eof and eof)):
+            if self._arrived is not None:
+                await self._arrived.wait()
+            elif self.is_eof:
+                # Only a reset can follow, which a write finds.
+                await trio.sleep_forever()
+            else:
+                self.begin_watch()
+                await self.watch(trio.CancelScope(), eof=eof)
+                if not self.is_eof and not self.is_gone:
+                    # Woken with a writer whose time is up: it ends the connection when it runs.
+                    await trio.lowlevel.checkpoint()
+
     def look(self) -> None:
         """Receive into the buffer without waiting, to find out whether the peer is gone."""
         if self._arrived is not None or self.is_gone:

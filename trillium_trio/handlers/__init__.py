@@ -13,15 +13,26 @@ from __future__ import annotations
 from ._event_stream import Event, EventStream
 from ._health import Health
 from ._sync import sync_handler
-from .websocket import MessageCodec, WebSocket, WebSocketConn, accept_key
+from .websocket import (
+    Accepted,
+    MessageCodec,
+    Refused,
+    WebSocket,
+    WebSocketConn,
+    accept_key,
+    code_of,
+)
 
 __all__ = [
+    "Accepted",
     "Event",
     "EventStream",
     "Health",
     "MessageCodec",
+    "Refused",
     "WebSocket",
     "WebSocketConn",
     "accept_key",
+    "code_of",
     "sync_handler",
 ]

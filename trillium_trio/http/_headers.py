@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import ClassVar, final
 
-__all__ = ["Headers"]
+__all__ = ["Headers", "split_block"]
 
 # RFC 9110, 5.6.2: token.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -132,6 +132,28 @@ class Headers:
         """The (name as given, value) pairs as bytes, as sent on the wire."""
         return [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.items()]
 
+    @property
+    def raw_lower(self) -> list[tuple[bytes, bytes]]:
+        """The (name in lower case, value) pairs as bytes, as ASGI has them."""
+        block = self._block
+        if block is None:
+            return [
+                (key.encode("ascii"), value.encode("latin-1")) for key, _, value, _ in self._fields
+            ]
+        return split_block(block)
+
+    def extend_raw(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Add fields at the end, as `append` does, from the bytes that are to be sent.
+
+        Raises:
+          ValueError: As for the class. Nothing has changed.
+        """
+        fields = []
+        for name, value in pairs:
+            is_short = len(value) <= _MAX_CACHED_CHARACTERS and len(name) <= _MAX_CACHED_CHARACTERS
+            fields.append((_cached_raw if is_short else _check_raw)(name, value))
+        self._split().extend(fields)
+
     def render(self) -> bytes:
         """Return the header lines for the wire, without the empty line after them."""
         if self._block is not None:
@@ -196,6 +218,19 @@ class Headers:
         return f"Headers({self.items()!r})"
 
 
+def split_block(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the (name in lower case, value) pairs of received lines, without making text of them.
+
+    Args:
+      block: As for `Headers.from_block`.
+    """
+    pairs = []
+    for line in block.split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        pairs.append((name.lower(), value.strip(b" \t")))
+    return pairs
+
+
 def _plain(name: str, value: str) -> tuple[str, str]:
     """Return name and value as plain strings: a subclass of `str` may change after the check.
 
@@ -239,4 +274,9 @@ def _render(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode("latin-1")
 
 
+def _check_raw(name: bytes, value: bytes) -> _Field:
+    return _check(name.decode("latin-1"), value.decode("latin-1"))
+
+
 _cached = lru_cache(maxsize=512)(_check)
+_cached_raw = lru_cache(maxsize=512)(_check_raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, final
 
-from ._headers import Headers
+from ._headers import Headers, split_block
 
 __all__ = ["RequestHead"]
 
@@ -77,6 +77,12 @@ class RequestHead:
         if isinstance(headers, bytes):
             self._headers = headers = Headers.from_block(headers)
         return headers
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields as `Headers.raw_lower` has them: a new list."""
+        headers = self._headers
+        return split_block(headers) if isinstance(headers, bytes) else headers.raw_lower
 
     @property
     def path(self) -> str:

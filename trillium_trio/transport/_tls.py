@@ -106,6 +106,10 @@ class TlsTransport(Transport):
         return self._alpn
 
     @property
+    def tls(self) -> ssl.SSLObject:
+        return self._tls
+
+    @property
     def is_silent(self) -> bool:
         return not self._opening
 

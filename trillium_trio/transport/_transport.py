@@ -11,6 +11,8 @@ from .._util import byte_view
 from ._listener import host_and_port
 
 if TYPE_CHECKING:
+    import ssl
+
     from ._listener import Listener
     from ._poller import Poller
 
@@ -56,7 +58,7 @@ class Transport(ABC):
       wake_reason: The reason of the last `wake`, until `clear_wake`. Waits raise while it is set.
     """
 
-    __slots__ = ("_address", "_woken_by", "listener", "wake_reason")
+    __slots__ = ("_address", "_peer", "_woken_by", "listener", "wake_reason")
 
     sends_at_once: ClassVar[bool] = True
     """Whether `send_nowait` is of use: it takes what there is room for."""
@@ -75,6 +77,7 @@ class Transport(ABC):
         self.wake_reason: object | None = None
         self._woken_by: object | None = None
         self._address = address
+        self._peer: tuple[str, int] | None = None
 
     @property
     def peer(self) -> str:
@@ -95,6 +98,15 @@ class Transport(ABC):
                 return None
 
     @property
+    def peer_address(self) -> tuple[str, int] | None:
+        """The peer's IP address, as in `peer_ip`, and its port; None on a unix socket."""
+        if self._peer is None:
+            match self._address:
+                case (str(host), int(port), *_):
+                    self._peer = (unmapped(host), port)
+        return self._peer
+
+    @property
     def is_secure(self) -> bool:
         """Whether the connection is encrypted."""
         return self.listener.is_tls
@@ -102,6 +114,11 @@ class Transport(ABC):
     @property
     def alpn(self) -> str | None:
         """The protocol that TLS negotiated (RFC 7301), once the handshake is done."""
+        return None
+
+    @property
+    def tls(self) -> ssl.SSLObject | ssl.SSLSocket | None:
+        """The TLS object of an encrypted connection, for its facts, once the handshake is done."""
         return None
 
     @property

@@ -17,7 +17,7 @@ from trillium_trio.driver._outbox import Outbox
 from trillium_trio.transport import Listener, SocketTransport, _poller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trio.testing import MockClock
 
@@ -54,6 +54,12 @@ class Rows:
             case "/big":
                 return conn.ok(BIG)
             case "/gate":
+                await self.gate.wait()
+            case "/early":
+                await conn.ok("hello").send_now()
+                await self.gate.wait()
+            case "/early-big":
+                await conn.ok(BIG).send_now()
                 await self.gate.wait()
         return conn.ok("hello")
 
@@ -374,3 +380,74 @@ def test_sv_20_a_row_is_bounded() -> None:
     outbox.close()
     assert sent == list(range(106))
     assert outbox.is_empty
+
+
+async def test_hd_8_a_response_leaves_with_its_row_while_its_handler_continues(
+    rows: Rows,
+) -> None:
+    await rows.ask("/", "/early", "/", "/", "/", "/")
+    await rows.leave()
+    assert all(each.endswith(b"hello") for each in rows.get_all())
+    assert rows.guards == 1
+    assert rows.connections[1].label == "GET /early"
+    rows.clients[1].send(request("/second"))
+    await settled()
+    assert rows.get(1) == b""
+    rows.gate.set()
+    await settled()
+    assert rows.get(1).endswith(b"hello")
+    assert rows.guards == 0
+
+
+async def test_hd_8_a_handler_that_is_over_leaves_its_response_to_the_row(rows: Rows) -> None:
+    rows.gate.set()
+    await rows.ask("/early", "/early", "/", "/", "/", "/")
+    assert rows.guards == 6
+    await rows.leave()
+    assert all(each.endswith(b"hello") for each in rows.get_all())
+    assert rows.guards == 0
+
+
+@pytest.mark.parametrize("how", ["reads", "leaves", "is cut"])
+async def test_hd_8_what_a_slow_peer_has_not_taken_is_sent_beside_the_handler(
+    rows: Rows, how: str, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows.service.info, "_starter", Starts(nursery))
+    await rows.ask("/", "/early-big", "/", "/", "/", "/")
+    await rows.leave()
+    assert rows.guards == 1
+    got = b""
+    if how == "leaves":
+        rows.clients[1].close()
+    elif how == "is cut":
+        rows.connections[1].cut("the test", linger=1)
+        await settled()
+        assert rows.guards == 0
+        return
+    else:
+        while not got.endswith(BIG):
+            got += rows.get(1)
+            await settled()
+        assert rows.guards == 1, "the handler continues"
+    rows.gate.set()
+    await settled()
+    assert rows.guards == 0
+    if how == "reads":
+        rows.clients[1].send(request("/second"))
+        await settled()
+        assert rows.get(1).endswith(b"hello")
+
+
+class Starts:
+    """Starts background work in a nursery."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start_background(
+        self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> None:
+        self._nursery.start_soon(fn, *args)
+
+    def start_service(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        raise AssertionError(f"{fn} is started")

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from ._codec import MessageCodec
 from ._conn import WebSocketConn
-from ._handler import WebSocket
-from ._handshake import accept_key
+from ._handler import WebSocket, code_of
+from ._handshake import Accepted, Refused, accept_key
 
 __all__ = [
+    "Accepted",
     "MessageCodec",
+    "Refused",
     "WebSocket",
     "WebSocketConn",
     "accept_key",
+    "code_of",
 ]

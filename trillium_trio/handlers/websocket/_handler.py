@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ...conn import Conn, Info, Upgrade
 
-__all__ = ["WebSocket"]
+__all__ = ["WebSocket", "code_of"]
 
 _INTERNAL_ERROR = 1011
 _POLICY_VIOLATION = 1008
@@ -147,6 +147,15 @@ class WebSocket(Handler):
         Cancellation:
           None: it waits for nothing.
         """
+        answer = self.agree(conn)
+        for name, value in answer.fields.items():
+            conn.response_headers.set(name, value)
+        if isinstance(answer, Refused):
+            return conn.with_status(answer.status).with_body(f"{answer.reason}\n").halt()
+        return conn.with_state(_Agreement(self, answer)).upgrade()
+
+    def agree(self, conn: Conn) -> Accepted | Refused:
+        """Decide on a handshake: for `run`, and for handlers that open WebSockets themselves."""
         answer = shake_hands(
             conn,
             subprotocols=self._subprotocols,
@@ -160,44 +169,18 @@ class WebSocket(Handler):
                 reason="shutting down",
                 fields={"retry-after": _RETRY_AFTER_SECONDS},
             )
-        for name, value in answer.fields.items():
-            conn.response_headers.set(name, value)
-        if isinstance(answer, Refused):
-            return conn.with_status(answer.status).with_body(f"{answer.reason}\n").halt()
-        return conn.with_state(_Agreement(self, answer)).upgrade()
+        return answer
 
-    def has_upgrade(self, upgrade: Upgrade) -> bool:
-        """Take the transports whose handshake this handler has made."""
-        agreement = upgrade.state(_Agreement)
-        return agreement is not None and agreement.handler is self
+    def open(self, upgrade: Upgrade, accepted: Accepted, nursery: trio.Nursery) -> WebSocketConn:
+        """Open what was agreed upon: for `upgrade`, and as `agree`.
 
-    async def upgrade(self, upgrade: Upgrade) -> None:
-        """Call the function, and say goodbye.
+        Whoever calls it also calls `WebSocketConn.say_goodbye` or `WebSocketConn.cut` in the end.
 
-        Cancellation:
-          At the deadline of a drain: the function is cancelled, and the peer is sent a Close if it
-          takes it at once.
+        Args:
+          upgrade: The transport.
+          accepted: The handshake.
+          nursery: For the tasks of the WebSocket; to be cancelled after the goodbye.
         """
-        agreement = upgrade.state(_Agreement)
-        assert agreement is not None, "has_upgrade was asked first"
-        failure: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            ws = self._open(upgrade, agreement.accepted, nursery)
-            try:
-                try:
-                    await self._fn(ws)
-                except Exception as error:  # raised below, bare: the error table logs it
-                    failure = error
-                await ws.say_goodbye(None if failure is None else _code_of(failure))
-            except BaseException:
-                ws.cut()
-                raise
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-
-    def _open(self, upgrade: Upgrade, accepted: Accepted, nursery: trio.Nursery) -> WebSocketConn:
-        """Return the open WebSocket; its tasks run in the nursery."""
         codec = MessageCodec(
             max_message_bytes=self._max_message_bytes,
             max_frame_bytes=self._max_frame_bytes,
@@ -223,13 +206,44 @@ class WebSocket(Handler):
             )
         return ws
 
+    def has_upgrade(self, upgrade: Upgrade) -> bool:
+        """Take the transports whose handshake this handler has made."""
+        agreement = upgrade.state(_Agreement)
+        return agreement is not None and agreement.handler is self
+
+    async def upgrade(self, upgrade: Upgrade) -> None:
+        """Call the function, and say goodbye.
+
+        Cancellation:
+          At the deadline of a drain: the function is cancelled, and the peer is sent a Close if it
+          takes it at once.
+        """
+        agreement = upgrade.state(_Agreement)
+        assert agreement is not None, "has_upgrade was asked first"
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            ws = self.open(upgrade, agreement.accepted, nursery)
+            try:
+                try:
+                    await self._fn(ws)
+                except Exception as error:  # raised below, bare: the error table logs it
+                    failure = error
+                await ws.say_goodbye(None if failure is None else code_of(failure))
+            except BaseException:
+                ws.cut()
+                raise
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
     @property
     def name(self) -> str:
         """WebSocket and the function's name."""
         return f"WebSocket({callable_name(self._fn)})"
 
 
-def _code_of(failure: Exception) -> int:
+def code_of(failure: Exception) -> int:
+    """Return the code of the Close that tells the peer of a failure."""
     is_peers = isinstance(failure, HttpError) and failure.status < 500
     return _POLICY_VIOLATION if is_peers else _INTERNAL_ERROR
 

@@ -1,0 +1,87 @@
+"""What goes wrong between an ASGI application and its server."""
+
+from __future__ import annotations
+
+from typing import final
+
+from .._log import leaves_of
+from ..exceptions import ClientDisconnected, ConfigError, MisuseError, TrilliumError
+
+__all__ = [
+    "LifespanFailed",
+    "SendError",
+    "app_name",
+    "refuse_asyncio_only",
+    "translated",
+    "was_disconnected",
+]
+
+# How far the causes of an exception are followed.
+_MAX_LINKS = 50
+
+# Modules of applications that create asyncio tasks in their own handlers.
+_ASYNCIO_ONLY = ("django.core.handlers.asgi", "quart.app", "aiohttp.")
+
+
+@final
+class SendError(ClientDisconnected, OSError):
+    """What ``send`` raises when the connection is closed: an `OSError`, as ASGI 2.4 has it.
+
+    It is never logged as an error, however it leaves the application.
+    """
+
+
+@final
+class LifespanFailed(TrilliumError):
+    """The application has said ``lifespan.startup.failed`` or ``lifespan.shutdown.failed``."""
+
+
+def app_name(app: object) -> str:
+    """Return an application's name in messages: that of the function, or its class."""
+    name = getattr(app, "__qualname__", None)
+    if not isinstance(name, str):
+        return f"{type(app).__module__}.{type(app).__qualname__}"
+    return f"{getattr(app, '__module__', '')}.{name}".lstrip(".")
+
+
+def refuse_asyncio_only(app: object) -> None:
+    """Refuse an application that is known to run on asyncio only.
+
+    Raises:
+      ConfigError: It is one; the message says what to do.
+    """
+    for each in type(app).__mro__:
+        if f"{each.__module__}.".startswith(_ASYNCIO_ONLY):
+            raise ConfigError(_sentence(app))
+
+
+def translated(app: object, error: BaseException) -> BaseException:
+    """Return the exception to report: one sentence if the application has looked for asyncio."""
+    for leaf in leaves_of(error):
+        text = str(leaf) if isinstance(leaf, RuntimeError | TypeError) else ""
+        if "no running event loop" in text or "unrecognized yield message" in text:
+            failure = MisuseError(_sentence(app))
+            failure.__cause__ = error
+            return failure
+    return error
+
+
+def was_disconnected(error: BaseException) -> bool:
+    """Whether an exception comes of a `SendError`, in whatever the application has wrapped it."""
+    todo: list[BaseException | None] = list(leaves_of(error))
+    for _ in range(_MAX_LINKS):
+        if not todo:
+            return False
+        link = todo.pop()
+        if isinstance(link, SendError):
+            return True
+        if link is not None:
+            todo += [link.__cause__, link.__context__]
+    return False
+
+
+def _sentence(app: object) -> str:
+    return (
+        f"the ASGI application {app_name(app)} runs on asyncio only, and this server on trio: "
+        "serve it with an asyncio server, or use a framework that runs on anyio or trio"
+    )
