@@ -116,9 +116,10 @@ class Http1Exchange(Exchange):
         Cancellation:
           The response is incomplete.
         """
-        assert self.rest is not None
+        rest = self.rest
+        assert rest is not None
         try:
-            await self.carrier.wire.send(self.rest)
+            await self.carrier.wire.send(rest)
             self.phase = Phase.SENT
         except ClientDisconnected as error:
             self.log(error)

@@ -317,7 +317,7 @@ class Wire:
                 await self.watch(trio.CancelScope(), eof=eof)
                 if not self.is_eof and not self.is_gone:
                     # Woken with a writer whose time is up: it ends the connection when it runs.
-                    await trio.lowlevel.checkpoint()
+                    await self.give_way(_CREDIT)
 
     def look(self) -> None:
         """Receive into the buffer without waiting, to find out whether the peer is gone."""
