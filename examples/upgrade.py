@@ -1,27 +1,27 @@
-"""A protocol of its own behind ``101 Switching Protocols``: what comes in goes out in capitals.
+"""A custom protocol after ``101 Switching Protocols``: it sends what it receives, in capitals.
 
-The upgraded connection stays guarded: a drain tells it by the swansong and waits for its goodbye.
+The upgraded connection stays guarded: at the stop it is notified, and the drain waits for its end.
 """
 
 import trillium_trio as tt
 
 
 class Shout(tt.Handler):
-    """Agrees to ``Upgrade: shout``, and shouts until the client or the server has enough."""
+    """Accepts ``Upgrade: shout``, and shouts until the client closes or the server stops."""
 
     async def run(self, conn: tt.Conn) -> tt.Conn:
         """Switch protocols, or say which one is required."""
-        conn.response_headers["upgrade"] = "shout"
         if conn.request_headers.get("upgrade") != "shout":
-            return conn.with_status(426).halt()
+            raise tt.UpgradeRequired("shout")
+        conn.response_headers["upgrade"] = "shout"
         return conn.with_response_header("connection", "upgrade").upgrade()
 
     def has_upgrade(self, upgrade: tt.Upgrade) -> bool:
-        """Take the transports that `run` has switched."""
+        """Take the connections that `run` has switched."""
         return upgrade.request_headers.get("upgrade") == "shout"
 
     async def upgrade(self, upgrade: tt.Upgrade) -> None:
-        """Talk; the connection closes the transport afterwards."""
+        """Talk; when this returns, the server closes the connection."""
         data = upgrade.leftover
         while True:
             await upgrade.transport.send_all(data.upper())

@@ -190,7 +190,12 @@ def test_background_work_is_drained(start: Callable[[str], Program]) -> None:
 
 def test_upgrade_shouts_and_says_goodbye(start: Callable[[str], Program]) -> None:
     program = start("upgrade")
-    assert program.get() == "426 "
+    with closing(Connection(program.path)) as connection:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        assert response.status == 426
+        assert response.getheader("upgrade") == "shout"
+        assert response.getheader("connection") == "upgrade"
     with connect(program.path) as sock, sock.makefile("rb") as lines:
         sock.sendall(
             b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\nearly\n"
