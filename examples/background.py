@@ -1,7 +1,7 @@
-"""Work that outlives its request: answered at once, done later, and never lost in a drain.
+"""Background work: the request is answered at once, and a drain waits for the work.
 
-``conn.start_soon`` starts it in the server's nursery. It is guarded, so a drain waits for it like
-for a request, also if the client has long gone.
+``conn.start_soon`` starts a task in the server's nursery. The task is guarded, so a drain waits for
+it as it waits for a request, even if the client has disconnected.
 """
 
 import logging

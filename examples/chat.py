@@ -1,4 +1,4 @@
-"""A chat: a page at ``/``, a WebSocket behind it; whoever is there at the stop gets a goodbye.
+"""A chat: a page and a WebSocket. At the stop everyone who is connected gets a goodbye.
 
 Needs ``pip install 'trillium-trio[websockets]'``. Open http://localhost:8080 in two windows, and
 press Ctrl-C: both say goodbye, and connect again when the server is back.

@@ -1,7 +1,7 @@
-"""Drive the shutdown yourself, from ordinary synchronous code.
+"""Control the shutdown yourself, from ordinary synchronous code.
 
-The server runs in a thread. ``spawn`` returns once it is bound; ``shut_down().block()`` parks this
-thread until everything in progress is done.
+The server runs in a thread. ``spawn`` returns once it is ready; ``shut_down().block()`` blocks the
+calling thread until everything in progress is done.
 """
 
 from urllib.request import urlopen

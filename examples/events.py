@@ -1,4 +1,4 @@
-"""Server-sent events: a clock in the browser, which hears of the stop before the stream ends.
+"""Server-sent events: a clock in the browser, with a last event before the server stops.
 
 Run it, open http://localhost:8080, and press Ctrl-C: the page shows the goodbye. Start it again,
 and the page reconnects by itself.

@@ -1,7 +1,6 @@
 """A server as one task among others: ``nursery.start`` returns once it is ready.
 
-Signals belong to whoever owns the nursery. This program serves for a while, then drains and does
-the rest of its work.
+The server leaves signals to the program. This program serves for a while, then drains the server.
 """
 
 import trio

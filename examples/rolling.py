@@ -1,8 +1,8 @@
 """A server that is replaced while it is busy: one of several behind a load balancer.
 
-HOST and PORT say where it listens, LEDGER where it writes down what it was given. At the stop its
-readiness check fails at once, while it goes on accepting for TRILLIUM_DRAIN_DELAY seconds, until
-the balancer has noticed. ``docs/how-to/rolling-restart.md`` tells the whole story.
+HOST and PORT say where it listens, LEDGER names the file to which it appends what it receives. At
+the stop its readiness check fails at once, and it still accepts for TRILLIUM_DRAIN_DELAY seconds,
+until the balancer has noticed. See ``docs/how-to/rolling-restart.md``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Serve while a block runs: leaving it drains, leaving it by an exception cancels."""
+"""Serve while a block runs: its end drains the server, an exception cancels it."""
 
 import trio
 
@@ -18,7 +18,7 @@ async def fetch(port: int) -> str:
 async def main() -> str:
     async with tt.config().with_port(0).serving(hello) as handle:
         answer = await fetch(handle.port)
-    # Here it is drained: no connection, no task and no socket is left.
+    # Now it has drained: no connection, task or socket is left.
     return f"{answer}{handle}\n"
 
 

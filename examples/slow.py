@@ -1,7 +1,7 @@
-"""A server whose answers take their time, so that a drain can be watched.
+"""A server that needs five seconds for each answer, so that you can watch a drain.
 
 Run it, type ``curl localhost:8080`` in a second terminal, and press Ctrl-C in the first before the
-answer is there: the answer still arrives, and only then does the process end.
+answer arrives: the answer still arrives, and only then does the process end.
 """
 
 import trio

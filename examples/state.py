@@ -1,7 +1,7 @@
 """State: one value per type, for one request or for the whole server.
 
-``Lifespan`` holds what has to be closed again, ``Init`` prepares what has not, and ``State`` gives
-every conn the same value.
+``Lifespan`` is for values that have to be closed again, ``Init`` for those that do not, and
+``State`` gives every conn the same value.
 """
 
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def greet(conn: tt.Conn) -> tt.Conn:
             shared.names = [*shared.names, user.name][-limit:]
             lately = ", ".join(shared.names)
             return conn.ok(f"{conn.shared_state(str)}, {user.name}; lately here: {lately}\n")
-    raise LookupError("the handlers before this one see to them")
+    raise LookupError("the handlers before this one insert them")
 
 
 app = (tt.Init(greeting), tt.Lifespan(visitors), tt.State(3), authenticate, greet)

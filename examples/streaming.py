@@ -1,8 +1,8 @@
-"""A response without an end of its own, which ends itself when the server is told to stop.
+"""An endless response, which ends when the server is stopped.
 
-``conn.swansong.interrupt`` ends the loop at the stop; what stands behind the loop still reaches
-the client, and the drain waits for nobody. Without it the stream would last until the drain's
-deadline and be cut. Try ``curl -N localhost:8080`` and Ctrl-C here.
+``conn.swansong.interrupt`` ends the loop at the stop. What the generator yields after the loop
+still reaches the client. Without the interrupt, the stream would last until the drain's deadline
+and then be cut. Try ``curl -N localhost:8080``, and press Ctrl-C here.
 """
 
 from collections.abc import AsyncIterator

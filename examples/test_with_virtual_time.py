@@ -1,7 +1,7 @@
 """How an application tests its shutdown: in memory, and in virtual time.
 
-The request takes an hour and the test a moment: ``MockClock`` jumps as soon as nobody has anything
-else to do. What runs is the real server; only its sockets are replaced. Run it, or let pytest.
+The request takes an hour, the test a moment: ``MockClock`` jumps ahead when no task has anything
+else to do. The server is the real one; only its sockets are replaced. Run this file, or use pytest.
 """
 
 import trio

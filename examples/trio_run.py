@@ -1,4 +1,4 @@
-"""A server as the main task of a trio program, which is where it hooks the signals itself."""
+"""A server as the main task of a trio program. There it handles the signals itself."""
 
 import trio
 
