@@ -81,7 +81,7 @@ class Http1Connection(Connection):
         else:
             await self.close_politely()
 
-    async def _serve_requests(self) -> None:  # noqa: C901 (every request is here: a call less)
+    async def _serve_requests(self) -> None:
         """Serve one request after another, until no further one may follow.
 
         Raises:
@@ -139,8 +139,7 @@ class Http1Connection(Connection):
             self.has_served = True
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
             # An idle connection keeps nothing of its last request, once it is answered.
-            if exchange.phase is not _QUEUED:
-                self.exchange = None
+            self.exchange = exchange if exchange.phase is _QUEUED else None
             del exchange, inbound, guard, head, parsed
 
     async def refuse(self, error: HttpError) -> None:
