@@ -16,6 +16,12 @@ async def app(
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ready"})
+    elif scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
     elif scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})

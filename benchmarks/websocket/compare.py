@@ -1,4 +1,4 @@
-"""Measure the echo of short text messages over 64 WebSockets: CPU time per message.
+"""Measure the echo of short text messages over 64 WebSockets, and the memory of idle ones.
 
 All servers run at once, idle but for the one under load; rounds are interleaved.
 """
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script as w
 from benchmarks.environment import RESULTS, describe, note, write_results
 from benchmarks.process import ROOT, ServerProcess, free_port, on_core, unwind_on_sigterm
 from benchmarks.servers import Server
+from benchmarks.websocket.generator import open_socket
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 CONNECTIONS = 64
@@ -56,7 +57,16 @@ SERVERS = (
         arguments=_uvicorn("wsproto", "asyncio"),
         packages=("uvicorn", "wsproto"),
     ),
+    Server(
+        name="hypercorn trio",
+        arguments=(
+            *("-m", "hypercorn", "benchmarks.websocket.asgi_app:app"),
+            *("-k", "trio", "-w", "1", "-b", "127.0.0.1:{port}"),
+        ),
+        packages=("hypercorn", "trio", "wsproto"),
+    ),
 )
+IDLE = 1_000
 
 
 def main() -> None:
@@ -76,10 +86,11 @@ def main() -> None:
         for _ in range(rounds):
             for name, process in processes.items():
                 samples[name].append(_drive(process, seconds))
-    table = "\n".join(["# WebSockets", "", note(environment), "", *_lines(samples), ""])
+        memory = {name: _idle_kib(process) for name, process in processes.items()}
+    table = "\n".join(["# WebSockets", "", note(environment), "", *_lines(samples, memory), ""])
     print(table)
     if not options.quick:
-        raw = {"environment": environment, "samples": samples}
+        raw = {"environment": environment, "samples": samples, "idle_kib": memory}
         write_results(RESULTS, "websocket", raw, table)
 
 
@@ -111,19 +122,29 @@ def _drive(process: ServerProcess, seconds: float) -> dict[str, float]:
     }
 
 
-def _lines(samples: dict[str, list[dict[str, float]]]) -> list[str]:
+def _idle_kib(process: ServerProcess) -> float:
+    """Return what a WebSocket takes that is open and silent."""
+    before = process.resident_bytes()
+    with ExitStack() as stack:
+        for _ in range(IDLE):
+            stack.enter_context(open_socket(process.port))
+        return (process.resident_bytes() - before) / IDLE / 1_024
+
+
+def _lines(samples: dict[str, list[dict[str, float]]], memory: dict[str, float]) -> list[str]:
     medians = {
         name: [statistics.median(run[key] for run in runs) for key in ("rate", "cpu_us")]
         for name, runs in samples.items()
     }
     anchor = medians[OURS][1]
     return [
-        f"Echo of text messages of 100 bytes over {CONNECTIONS} connections; medians.",
+        f"Echo of text messages of 100 bytes over {CONNECTIONS} connections; medians. Memory of",
+        f"{IDLE:,} more that are silent, each.",
         "",
-        "| server | messages/s | CPU us per message | to ours |",
-        "|---|---:|---:|---:|",
+        "| server | messages/s | CPU us per message | to ours | KiB of an idle one |",
+        "|---|---:|---:|---:|---:|",
         *(
-            f"| {name} | {rate:,.0f} | {cpu:.1f} | {cpu / anchor:.2f} |"
+            f"| {name} | {rate:,.0f} | {cpu:.1f} | {cpu / anchor:.2f} | {memory[name]:.1f} |"
             for name, (rate, cpu) in medians.items()
         ),
     ]
