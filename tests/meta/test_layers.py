@@ -34,6 +34,9 @@ L0  exceptions _log  _util
 # Narrower than the layers allow: these folders import nothing of ours but what is named.
 IMPORTS_ONLY = {"swansong": {"_log", "exceptions"}}
 
+# Handlers are independent of one another, but for these, which stand on another.
+STANDS_ON = {"channels": "websocket"}
+
 # Plain values and parsers: no event loop and no socket.
 SANS_IO = {"http", "codec"}
 IO_MODULES = {"anyio", "asyncio", "select", "selectors", "socket", "ssl", "trio"}
@@ -123,7 +126,9 @@ def check_own_import(path: str, found: Import) -> Iterator[str]:
         siblings = target[1:] or ((found.name,) if found.name else ())
         own_folder = path.split("/")[1:-1]
         is_own = bool(own_folder) and [*siblings[:1]] == own_folder
-        if home == "handlers" and path != "handlers/__init__.py" and not is_own:
+        stands_on_it = bool(own_folder) and [STANDS_ON.get(own_folder[0])] == [*siblings]
+        is_free = is_own or stands_on_it
+        if home == "handlers" and path != "handlers/__init__.py" and not is_free:
             yield f"a handler imports its sibling {'.'.join(siblings)}"
         return
     if folder not in LEVEL:

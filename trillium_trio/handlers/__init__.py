@@ -1,7 +1,8 @@
-"""Ready-made handlers: one file each; none imports another.
+"""Ready-made handlers: one file or folder each; none imports another, but Channels WebSocket.
 
 .. code-block:: text
 
+    Channels        topics over WebSocket, with the protocol of Phoenix's clients
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Health          liveness and readiness, which differ while the server drains
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
@@ -13,6 +14,7 @@ from __future__ import annotations
 from ._event_stream import Event, EventStream
 from ._health import Health
 from ._sync import sync_handler
+from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .websocket import (
     Accepted,
     MessageCodec,
@@ -25,10 +27,15 @@ from .websocket import (
 
 __all__ = [
     "Accepted",
+    "Broker",
+    "Channel",
+    "ChannelError",
+    "Channels",
     "Event",
     "EventStream",
     "Health",
     "MessageCodec",
+    "RedisBroker",
     "Refused",
     "WebSocket",
     "WebSocketConn",
