@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -224,6 +225,32 @@ def test_chat_says_goodbye_and_why(start: Callable[[str], Program]) -> None:
         program.process.send_signal(signal.SIGTERM)
         for each in (ann, bob):
             assert list(each) == ["(the server restarts, see you soon)"]
+            assert each.close_code == 1001
+    program.wait_end()
+
+
+def test_channels_are_rooms(start: Callable[[str], Program]) -> None:
+    program = start("channels")
+    assert "<!doctype html>" in program.get()
+    with ExitStack() as stack:
+        ann, bob, eve = (
+            stack.enter_context(
+                unix_connect(str(program.path), "ws://localhost/socket/websocket?vsn=2.0.0")
+            )
+            for _ in range(3)
+        )
+        for each, topic in ((ann, "room:tea"), (bob, "room:tea"), (eve, "room:coffee")):
+            each.send(json.dumps(["1", "1", topic, "phx_join", {}]))
+            assert json.loads(each.recv())[4]["status"] == "ok"
+        ann.send(json.dumps(["1", "2", "room:tea", "say", {"text": "hello"}]))
+        for each in (ann, bob):
+            assert json.loads(each.recv())[3:] == ["said", {"text": "hello"}]
+        assert json.loads(ann.recv())[3] == "phx_reply"
+        eve.send(json.dumps(["1", "2", "room:coffee", "say", {"text": " "}]))
+        assert json.loads(eve.recv())[4]["response"] == {"reason": "say something"}
+        program.process.send_signal(signal.SIGTERM)
+        for each in (ann, bob, eve):
+            assert list(each) == []
             assert each.close_code == 1001
     program.wait_end()
 
