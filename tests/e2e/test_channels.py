@@ -193,6 +193,14 @@ async def test_ch_9_the_stop_does_not_wait_for_redis(tmp_path: Path) -> None:
                 assert (await app.shut_down()).is_clean
 
 
+async def test_ch_9_a_broker_belongs_to_one_handler(tmp_path: Path) -> None:
+    broker = RedisBroker(Redis(tmp_path).url)
+    two = tuple(Channels({"room:*": Room}, broker=broker) for _ in range(2))
+    with pytest.raises(tt.MisuseError, match="belongs to one Channels"):
+        async with TestServer(two):
+            await trio.sleep(TIMEOUT)
+
+
 def test_ch_9_settings_of_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(tt.ConfigError, match=r"RedisBroker\.url"):
         RedisBroker("http://localhost")

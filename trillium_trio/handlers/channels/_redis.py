@@ -11,7 +11,7 @@ import trio
 
 from ..._log import SafeLogger, text_of
 from ..._util import check_number
-from ...exceptions import ConfigError
+from ...exceptions import ConfigError, MisuseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ class RedisBroker:
     keeps none for later. The log has a line when it is lost, and one when it is back. It is tried
     again after 0.1 seconds, then after longer pauses, up to 5 seconds.
 
-    Needs the extra ``redis``.
+    It belongs to one `Channels`. Needs the extra ``redis``.
 
     Args:
       url: Where Redis is: ``redis://host:port/database``, ``rediss://`` for TLS, ``unix://path``.
@@ -69,15 +69,28 @@ class RedisBroker:
         self._client: Any = None  # coredis.Redis[bytes], optional
         self._attempt = trio.CancelScope()
         self._is_lost = False
+        self._is_running = False
         # What `unpublished` was when the log last said so.
         self._reported = 0
 
     async def run(self, deliver: Callable[[bytes], None]) -> None:
         """See `Broker`.
 
+        Raises:
+          MisuseError: It runs already, for another `Channels`.
+
         Cancellation:
           Closes the connections.
         """
+        if self._is_running:
+            raise MisuseError(f"{self!r} belongs to one Channels; create another for the other")
+        self._is_running = True
+        try:
+            await self._stay_connected(deliver)
+        finally:
+            self._is_running = False
+
+    async def _stay_connected(self, deliver: Callable[[bytes], None]) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             begun = trio.current_time()
