@@ -159,6 +159,16 @@ def test_upload_reads_bodies(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_routing_keeps_notes(start: Callable[[str], Program]) -> None:
+    program = start("routing")
+    assert program.get("/notes", "POST", b"buy milk") == "303 "
+    assert program.get("/notes/1") == "200 buy milk"
+    assert program.get("/") == "200 /notes/1\n"
+    assert program.get("/notes/2") == "404 Not Found\n"
+    assert program.get("/notes/1", "DELETE") == "405 Method Not Allowed\n"
+    assert program.stop().startswith("<Router(3 routes)>\n  GET   /")
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Made for derivation although nothing in them is abstract. `Config` derives from `Settings`.
-DERIVABLE = {"Channel", "Handler", "Settings"}
+DERIVABLE = {"Channel", "Handler", "OnConn", "Settings"}
 
 FOLDERS = public_folders()
 MODULES = ["trillium_trio", *(f"trillium_trio.{name}" for name in ("exceptions", *FOLDERS))]

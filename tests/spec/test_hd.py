@@ -12,6 +12,7 @@ import trio
 import trillium_trio as tt
 from tests.broken import BrokenEnds
 from tests.wire import UPGRADE, chunked, request, serving, settled
+from trillium_trio.conn import OnConn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -531,3 +532,51 @@ async def test_hd_8_interim_responses_and_trailers(autojump_clock: object) -> No
         raw = await peer.rest()
     assert raw.startswith(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert raw.endswith(b"4\r\nbody\r\n0\r\nx-sum: 1\r\n\r\n")
+
+
+class Note(OnConn, left_by="Notes"):
+    """What a handler leaves."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Notes(tt.Handler):
+    """Leaves a note."""
+
+    async def run(self, conn: tt.Conn) -> tt.Conn:
+        return conn.with_state(Note("hello"))
+
+
+async def read_note(conn: tt.Conn) -> tt.Conn:
+    return conn.ok(Note.of(conn).text)
+
+
+async def test_hd_9_what_was_left_is_read_by_its_class(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving((Notes(), read_note)) as app:
+        assert (await app.connect().get()).body == b"hello"
+    async with serving(read_note) as app:
+        assert (await app.connect().get()).status == 500
+    [record] = [each for each in caplog.records if each.levelno >= logging.ERROR]
+    assert "this conn has no Note: Notes leaves it, and has not run" in record.getMessage()
+
+
+async def test_hd_2_handlers_inside_others_have_their_turn_once(autojump_clock: object) -> None:
+    log: list[str] = []
+
+    class Group(Noting):
+        """Runs others, as a router does."""
+
+        @property
+        def inner(self) -> tuple[tt.Handler, ...]:
+            return members
+
+    shared = Noting("shared", log)
+    members: tuple[tt.Handler, ...] = (Noting("b", log), shared)
+    async with serving((Group("group", log), shared, Noting("c", log))):
+        names = ["group", "b", "shared", "c"]
+        assert log == [f"{each}.init" for each in names] + [f"{each}.enter" for each in names]
+        log.clear()
+    assert log == [f"{each}.leave" for each in reversed(names)]

@@ -26,9 +26,11 @@ from ._handler import (
     handler_name,
     leaves,
     run_handler,
+    walk_handlers,
 )
 from ._info import Info, ServerSettings, Starter
 from ._link import Link
+from ._on_conn import HasState, Mounted, OnConn
 from ._request_body import RequestBody, RequestSource
 from ._upgrade import Upgrade
 
@@ -36,10 +38,13 @@ __all__ = [
     "Conn",
     "Handler",
     "HandlerLike",
+    "HasState",
     "Info",
     "Init",
     "Lifespan",
     "Link",
+    "Mounted",
+    "OnConn",
     "RequestBody",
     "RequestSource",
     "Sequence",
@@ -51,4 +56,5 @@ __all__ = [
     "handler_name",
     "leaves",
     "run_handler",
+    "walk_handlers",
 ]

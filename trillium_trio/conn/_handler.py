@@ -10,7 +10,7 @@ from .._log import callable_name, kind_of, text_of
 from ..http import Status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from ._conn import Conn
     from ._info import Info
@@ -27,6 +27,7 @@ __all__ = [
     "handler_name",
     "leaves",
     "run_handler",
+    "walk_handlers",
 ]
 
 HandlerLike: TypeAlias = Union[
@@ -54,6 +55,11 @@ class Handler:
     """
 
     takes_connect: bool = False
+
+    @property
+    def inner(self) -> tuple[Handler, ...]:
+        """The handlers that this one runs: the server calls their `init` and `lifespan` as well."""
+        return ()
 
     async def init(self, info: Info) -> None:
         """Prepare, once, before the server is ready. An exception ends ``serve()``.
@@ -317,6 +323,23 @@ def handler_name(handler: Handler) -> str:
 def leaves(handler: Handler) -> tuple[Handler, ...]:
     """Return the handlers of a sequence, or the handler alone."""
     return handler.handlers if isinstance(handler, Sequence) else (handler,)
+
+
+def walk_handlers(handler: Handler) -> Iterator[Handler]:
+    """Yield the leaves of a handler, each followed by those that it runs, at any depth.
+
+    An object that occurs several times is yielded once.
+    """
+    seen: set[int] = set()
+    todo = [handler]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, Sequence):
+            todo += reversed(each.handlers)
+        elif id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            todo += reversed(each.inner)
 
 
 async def run_handler(handler: Handler, conn: Conn) -> Conn:

@@ -5,6 +5,7 @@
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Health          liveness and readiness, which differ while the server drains
+    Router          the handler of the most specific route; Params has its parameters
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     sync_handler    a plain function, in a worker thread
 """
@@ -15,6 +16,7 @@ from ._event_stream import Event, EventStream
 from ._health import Health
 from ._sync import sync_handler
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
+from .router import Converter, Params, Router
 from .websocket import (
     Accepted,
     MessageCodec,
@@ -31,12 +33,15 @@ __all__ = [
     "Channel",
     "ChannelError",
     "Channels",
+    "Converter",
     "Event",
     "EventStream",
     "Health",
     "MessageCodec",
+    "Params",
     "RedisBroker",
     "Refused",
+    "Router",
     "WebSocket",
     "WebSocketConn",
     "accept_key",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import trio
 
 from .._log import SafeLogger, add_note, kind_of
-from ..conn import Info, as_handler, handler_name, leaves
+from ..conn import Info, as_handler, handler_name, walk_handlers
 from ..driver import Service, find_exit, split_cancelled
 from ..exceptions import MisuseError
 from ..http import TypeMap
@@ -255,7 +255,7 @@ class Server:
             shared=self._shared,
             starter=self._tasks,
         )
-        handlers = leaves(self._handler)
+        handlers = list(walk_handlers(self._handler))
         for handler in handlers:
             if self._node.is_running and handler.overrides("init"):
                 with attach_scope(self._node, counts=False), naming(handler, "init"):
