@@ -11,6 +11,7 @@ from tests.fuzz._heads import fields, heads, targets
 from tests.fuzz._listening import binds, environments
 from tests.fuzz._records import records
 from tests.fuzz._responses import responses
+from tests.fuzz._routes import routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,5 +31,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         records,
         binds,
         environments,
+        routes,
     )
 }

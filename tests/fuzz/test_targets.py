@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import h11
 import pytest
@@ -13,6 +14,7 @@ from tests.fuzz._targets import TARGETS
 from trillium_trio.codec import ChunkedReader, _head
 from trillium_trio.codec._lane import read_regular
 from trillium_trio.driver import _handshake
+from trillium_trio.handlers.router import _table
 from trillium_trio.http import _headers
 from trillium_trio.transport import TlsTransport
 
@@ -103,3 +105,11 @@ def test_an_error_that_comes_late_is_noticed() -> None:
 
     with pytest.raises(AssertionError):
         check_splits(b"GET /", read)
+
+
+def test_routes_notices_a_path_that_is_decoded_before_it_is_split(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_table, "decode_segments", lambda path: unquote(path)[1:].split("/"))
+    with pytest.raises(AssertionError):
+        TARGETS["routes"](b"GET /a%2Fb\nGET /a/b\nGET /{x}")

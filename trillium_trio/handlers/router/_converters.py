@@ -107,8 +107,8 @@ class Path:
         return text
 
     def format(self, value: object) -> str:
-        """Return the text, without a slash in front."""
-        return str(value).removeprefix("/")
+        """Return the text."""
+        return str(value)
 
 
 CONVERTERS: dict[str, Converter] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from ..._log import printable
@@ -25,7 +26,7 @@ from ._template import Template
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 
     from ...conn import Conn, HandlerLike, HasState, Info, Upgrade
     from ._converters import Converter
@@ -350,7 +351,7 @@ class Router(Verbs):
             known = ", ".join(sorted(self._all_names())) or "none"
             raise MisuseError(f"no route has the name {name!r}; there are: {known}")
         if templates[-1] is _BELOW:
-            params.setdefault("path", "")
+            params["path"] = str(params.get("path", "")).removeprefix("/")
         names = [name for each in templates for name in each.names]
         if params.keys() != set(names):
             raise MisuseError(
@@ -420,6 +421,7 @@ class _Target:
         "is_prepared",
         "methods",
         "name",
+        "run",
         "sequence",
         "template",
     )
@@ -441,6 +443,10 @@ class _Target:
         self.is_prepared = False
         self.has_hooks = False
         self.sequence = Sequence(())
+        # As `Service` does; the one of a sequence checks what its handlers return.
+        self.run: Callable[[Conn], Coroutine[object, object, Conn]] = (
+            handler.run if isinstance(handler, Sequence) else partial(run_handler, handler)
+        )
 
     def prepare(self) -> None:
         """Look at the handler's hooks, once no route is added any more to routers within it."""
@@ -450,13 +456,6 @@ class _Target:
             each.overrides(hook) for each in handlers for hook in ("before_send", "has_upgrade")
         )
         self.is_prepared = True
-
-    async def run(self, conn: Conn) -> Conn:
-        """Run the handler."""
-        handler = self.handler
-        if isinstance(handler, Sequence):
-            return await handler.run(conn)
-        return await run_handler(handler, conn)
 
     @property
     def routers(self) -> list[Router]:

@@ -142,14 +142,9 @@ class Table(Generic[T]):
             target = whole.by_method.get(method) or whole.other
             if target is not None:
                 return target, [], None
-        segments: list[str] | None
-        if path[:1] == "/" and "%" not in path and "/." not in path:
-            # Nothing to decode or to refuse.
-            segments = path[1:].split("/")
-        else:
-            segments = decode_segments(path)
-            if segments is None:
-                return _NOTHING
+        segments = decode_segments(path)
+        if segments is None:
+            return _NOTHING
         values: Values = []
         seen: list[_Node[T]] = []
         found = _find(self._root, segments, 0, method, values, seen)

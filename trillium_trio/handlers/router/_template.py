@@ -20,6 +20,7 @@ __all__ = ["Param", "Segment", "Template", "Values", "decode_segments"]
 _PARAM = re.compile(r"\{([^{}]*)\}")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SLASH = re.compile(r"%2[Ff]")
 _DOTS = frozenset({".", ".."})
 # RFC 3986, 3.3: what a segment may contain unencoded, besides letters, digits and "-._~".
 _SAFE = "!$&'()*+,;=:@"
@@ -37,23 +38,22 @@ def decode_segments(path: str) -> list[str] | None:
       The segments, those of ``/a/`` being ``a`` and the empty one. None for a path that no route
       matches: it has a segment ``.`` or ``..``, a NUL, or is not percent-encoded UTF-8.
     """
-    segments = path.split("/")
-    if segments.pop(0):
+    if path[:1] != "/":
         return None  # `*`, or the empty path of CONNECT
-    if "%" in path:
-        if _BAD_PERCENT.search(path):
-            return None
-        try:
-            segments = [
-                unquote_to_bytes(each).decode() if "%" in each else each for each in segments
-            ]
-        except UnicodeDecodeError:
-            return None
-        if any("\0" in each for each in segments):
-            return None
-    elif "/." not in path:
-        return segments
-    return None if any(each in _DOTS for each in segments) else segments
+    if "%" not in path:
+        segments = path[1:].split("/")
+        return segments if "/." not in path or _DOTS.isdisjoint(segments) else None
+    if "%00" in path or _BAD_PERCENT.search(path):
+        return None
+    try:
+        if _SLASH.search(path):
+            segments = [unquote_to_bytes(each).decode() for each in path[1:].split("/")]
+        else:
+            # The same at once, because without an encoded slash there is no other slash.
+            segments = unquote_to_bytes(path).decode()[1:].split("/")
+    except UnicodeDecodeError:
+        return None
+    return segments if _DOTS.isdisjoint(segments) else None
 
 
 @final
