@@ -7,6 +7,7 @@ have one or two. The last rows run a request through a router, without reading o
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -60,8 +61,8 @@ def rows() -> dict[str, Callable[[], object]]:
         find = make_router(count)._table.find
         for name, path in PATHS.items():
             whole = f"/resource{count // 10}{path}"
-            found[f"{count:,} routes: {name}"] = lambda find=find, whole=whole: find("GET", whole)  # type: ignore[misc]
-        found[f"{count:,} routes: miss"] = lambda find=find: find("GET", "/nothing")  # type: ignore[misc]
+            found[f"{count:,} routes: {name}"] = partial(find, "GET", whole)
+        found[f"{count:,} routes: miss"] = partial(find, "GET", "/nothing")
     link, source = cast(Link, None), cast(RequestSource, None)
 
     def running(handler: HandlerLike, path: str) -> Callable[[], object]:
