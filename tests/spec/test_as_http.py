@@ -16,6 +16,7 @@ from tests.spec._asgi import Noting, answering, body, drain, start
 from tests.unit.transport._tls import client_context, server_context
 from tests.wire import Peer, chunked, request, serving, settled
 from trillium_trio.asgi import Asgi, SendError
+from trillium_trio.handlers import Router
 from trillium_trio.testing import StallingStream, TestServer
 
 if TYPE_CHECKING:
@@ -146,6 +147,25 @@ async def test_as_2_the_root_path_is_in_the_path_once(
         await server.connect().get(target)
     assert app.scope["path"] == path
     assert app.scope["root_path"] == root.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("root", "target", "root_path", "path"),
+    [
+        ("", "/sites/a%20b/x/y", "/sites/a b", "/sites/a b/x/y"),
+        ("", "/sites/7", "/sites/7", "/sites/7"),
+        ("/proxy", "/sites/7/x", "/proxy/sites/7", "/proxy/sites/7/x"),
+    ],
+)
+async def test_as_2_below_a_mount(
+    root: str, target: str, root_path: str, path: str, autojump_clock: object
+) -> None:
+    app = Noting()
+    router = Router().mount("/sites/{site}", Asgi(answering(app), root_path=root))
+    async with serving(router) as server:
+        await server.connect().get(target)
+    assert (app.scope["root_path"], app.scope["path"]) == (root_path, path)
+    assert app.scope["raw_path"] == target.encode()
     assert app.scope["raw_path"] == target.encode()
 
 

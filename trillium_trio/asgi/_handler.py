@@ -38,8 +38,8 @@ class Asgi(Handler):
 
     Args:
       app: The application. It has to run on trio, as do those written for anyio.
-      root_path: The path below which it is mounted (WSGI's SCRIPT_NAME). Requests may come with or
-        without it.
+      root_path: The path below which a proxy has mounted the server (WSGI's SCRIPT_NAME). Requests
+        may come with or without it. Below a router's mount, that is added for each request.
       websocket: Settings of its WebSockets, by name, as `trillium_trio.handlers.WebSocket` takes
         them: ``{"max_message_bytes": 65536}``. Here the default of ``origins`` is ``"*"``, because
         applications check it themselves. They need the extra ``websockets``.

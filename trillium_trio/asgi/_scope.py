@@ -6,6 +6,8 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from ..conn import Mounted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,7 +33,8 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
 
     Args:
       conn: The request.
-      root_path: Where the application is mounted, without a slash at its end.
+      root_path: In front of the paths that the server gets or could get, without a slash at its
+        end. A router's mount is added to it.
       state: What the lifespan left; copied. None: there was none.
     """
     head = conn.head
@@ -47,6 +50,8 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
     is_secure = listener.is_tls or transport.is_secure
     extensions = _HTTP_EXTENSIONS.copy()
     extensions["trillium.shutdown"] = conn.swansong
+    mounted = conn.state(Mounted)
+    prefix = "" if mounted is None else unquote(mounted.prefix, errors="replace")
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -56,7 +61,7 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
         "path": _decoded(path, root_path) if root_path or "%" in path else path,
         "raw_path": path.encode("ascii"),
         "query_string": query.encode("ascii"),
-        "root_path": root_path,
+        "root_path": root_path + prefix,
         "headers": head.raw_headers,
         "client": transport.peer_address,
         "server": (address, None) if type(address) is str else address,

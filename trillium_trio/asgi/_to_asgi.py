@@ -13,7 +13,7 @@ import anyio.lowlevel
 import trio
 
 from .._log import SafeLogger, callable_name
-from ..conn import Conn, Info, as_handler, handler_name, leaves, run_handler
+from ..conn import Conn, Info, as_handler, handler_name, leaves, run_handler, walk_handlers
 from ..driver import as_piece, open_body
 from ..exceptions import ClientDisconnected, ContentTooLarge, HttpError, MisuseError
 from ..http import Headers, HttpConfig, RequestHead, Status, TypeMap, reason_phrase
@@ -106,7 +106,7 @@ class _App:
         is_started = False
         try:
             async with AsyncExitStack() as stack:
-                handlers = leaves(self._handler)
+                handlers = list(walk_handlers(self._handler))
                 for handler in handlers:
                     await handler.init(self.info)
                 for handler in handlers:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, final
 import trio
 
 from ..codec import HeadLimits
-from ..conn import Handler, Sequence, handler_name, leaves, run_handler
+from ..conn import Handler, Sequence, handler_name, leaves, run_handler, walk_handlers
 from ..http import http_date
 from ..transport import Poller
 from ._outbox import Outbox
@@ -145,7 +145,7 @@ class Service:
             max_head_bytes=http.max_head_bytes,
             max_headers=http.max_headers,
             max_target_bytes=http.max_target_bytes,
-            takes_connect=any(leaf.takes_connect for leaf in leaves(handler)),
+            takes_connect=any(each.takes_connect for each in walk_handlers(handler)),
         )
 
     def date_line(self) -> bytes:
