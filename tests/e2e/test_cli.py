@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import signal
-import subprocess
-import sys
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e._command import PATIENCE, Process, request
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    Start = Callable[..., "Process"]
-
-PATIENCE = 30
+    Start = Callable[..., Process]
 
 APPLICATION = """
 import gc
@@ -103,48 +99,6 @@ async def asgi_says_so(scope, receive, send):
 """
 
 
-class Process:
-    """A running command line, whose log has been read up to the line that says ready."""
-
-    def __init__(self, command: list[str], folder: Path) -> None:
-        self.log = ""
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            env={name: value for name, value in os.environ.items() if name not in {"HOST", "PORT"}},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        # Ends a wait for a line, or for the end, that never comes.
-        self.timer = threading.Timer(PATIENCE, self.process.kill)
-        self.timer.start()
-
-    def wait_line(self, part: str) -> str:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log += line
-            if part in line:
-                return line
-        pytest.fail(f"no line with {part!r} in:\n{self.log}")
-
-    def wait_port(self) -> int:
-        found = re.search(r"http://[^,\s]*:(\d+)", self.wait_line("listening on"))
-        assert found is not None
-        return int(found[1])
-
-    def wait_status(self) -> int:
-        assert self.process.stderr is not None
-        # Not communicate(): it would pass over what has been read ahead of the last line.
-        self.log += self.process.stderr.read()
-        return self.process.wait()
-
-    def kill(self) -> None:
-        self.timer.cancel()
-        self.timer.join()
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     (tmp_path / "app.py").write_text(APPLICATION, encoding="utf-8")
@@ -158,12 +112,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start
     for process in processes:
         process.kill()
-
-
-def request(port: int) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("localhost", port, timeout=PATIENCE)
-    connection.request("GET", "/")
-    return connection
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its stubs are no development dependency
+import yaml
 
 from trillium_trio import Config, HttpConfig
 

@@ -42,7 +42,7 @@ SANS_IO = {"http", "codec"}
 IO_MODULES = {"anyio", "asyncio", "select", "selectors", "socket", "ssl", "trio"}
 
 # Where the process itself may be touched; a name ending in "/" stands for the whole folder.
-ENVIRONMENT = ("server/_environment.py", "listeners/_inherited.py")
+ENVIRONMENT = ("server/_environment.py", "listeners/_inherited.py", "cli/_environment.py")
 SIGNALS = ("server/_signals.py",)
 EXIT = ("cli/",)
 

@@ -2,21 +2,22 @@
 
 .. code-block:: text
 
-    argv, TRILLIUM_*          MODULE:ATTR
-        |  settings               |  load_target
-        v                         v
-      Config ---- server() --- handler, factory     or a Server with its own settings
-                     |
-                  trio.run ---- stuck? _forced_exit.py: work that cannot be cut is not waited for
-                     |
-                  status    0  everything in progress was finished
-                            1  something was cut off, or the server failed
-                            2  the command line is invalid
-                            3  the server could not start
+    argv, TRILLIUM_*, --env-file      --config, Server: settings in code
+              `-- _options.py: options win --'
+                         |  settings          MODULE:ATTR
+                         v                        v  _load.py
+                      Server <---_target.py--- handler, Server, factory
+                         |
+                 _serve.py: trio.run ---- the log and the live line: _logging.py, _live.py
+                         |           `--- work that cannot be cut is not waited for: _forced_exit.py
+                         v
+                      status  0  everything in progress was finished
+                              1  something was cut off, or the server failed
+                              2  the command line is invalid
+                              3  the server could not start
 
-An option wins over its variable, ``TRILLIUM_DRAIN_TIMEOUT`` for ``--drain-timeout``, and both win
-over those of the library: ``LISTEN_FDS``, ``HOST`` and ``PORT``. The options are the fields of
-`Config` and `HttpConfig`, with the types, defaults and help of those two classes.
+``_table.py`` has the options, by section. Those for the fields of `Config` and `HttpConfig` take
+their types, defaults and texts from these two classes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["CannotStart", "load_target"]
+__all__ = ["CannotStart", "call_factory", "load_target"]
 
 
 @final
@@ -34,7 +34,7 @@ class CannotStart(click.ClickException):
         super().show(file)
 
 
-def load_target(target: str, *, factory: bool) -> object:
+def load_target(target: str, *, factory: bool, folder: str | None = None) -> object:
     """Import a module or a file and return the attribute, or what a factory returns.
 
     The current directory, or the file's, is importable from then on, as with ``python -m module``
@@ -44,6 +44,7 @@ def load_target(target: str, *, factory: bool) -> object:
       target: ``package.module:attribute`` or ``path/to/file.py:attribute``; the attribute may be
         dotted.
       factory: Call the attribute, without arguments.
+      folder: Where modules are looked for first. Default: the current directory.
 
     Raises:
       CannotStart: There is no such module, file or attribute; the factory is not a plain function;
@@ -53,13 +54,31 @@ def load_target(target: str, *, factory: bool) -> object:
     if not source or not attribute:
         raise CannotStart(f"{target!r} is invalid: expected MODULE:ATTR or path/to/file.py:ATTR")
     try:
+        if folder is not None:
+            _make_importable(Path(folder).resolve())
+        elif not source.endswith(".py"):
+            _make_importable(Path.cwd())
         found: object = _load_file(source) if source.endswith(".py") else _load_module(source)
         for name in attribute.split("."):
             try:
                 found = getattr(found, name)
             except AttributeError:
                 raise CannotStart(f"{source} has no {attribute!r}") from None
-        return _call(found, target) if factory else found
+    except CannotStart:
+        raise
+    except Exception as error:
+        raise CannotStart(f"cannot load {target}: {error!r}") from error
+    return call_factory(found, target) if factory else found
+
+
+def call_factory(factory: object, target: str) -> object:
+    """Return what a factory returns.
+
+    Raises:
+      CannotStart: It is not a plain function, or raised the ``__cause__``.
+    """
+    try:
+        return _call(factory, target)
     except CannotStart:
         raise
     except Exception as error:
@@ -67,7 +86,6 @@ def load_target(target: str, *, factory: bool) -> object:
 
 
 def _load_module(name: str) -> ModuleType:
-    _make_importable(Path.cwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -76,7 +94,7 @@ def _load_module(name: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise CannotStart(
-            f"there is no module {error.name!r} in {Path.cwd()} or sys.path"
+            f"there is no module {error.name!r} in {sys.path[0]} or sys.path"
         ) from None
 
 

@@ -1,74 +1,124 @@
-"""Options of the command line, generated from the fields of `Settings` and `HttpConfig`.
-
-A new field becomes an option automatically; nothing about it is repeated here.
-"""
+"""From options and variables to settings."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from ..http import HttpConfig
-from ..listeners import parse_bind
-from ..server import Config, Settings
+from ..listeners import TlsBind, parse_bind
+from ..server import Config
+from ._table import HTTP_FIELDS, SETTINGS_FIELDS, TABLE
+from ._tls import TLS_OPTIONS, ssl_context_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from ..listeners import Bind
+    from ..server import Settings
 
-__all__ = ["config_from", "config_options", "given"]
+__all__ = ["OptionsCommand", "config_from", "given", "is_given"]
 
-F = TypeVar("F", bound="Callable[..., object]")
+C = TypeVar("C", bound="Settings")
 
-# Fields of other types, such as `Config.swansong`, cannot be given as text.
-_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
-
-# A process must be stoppable by signals. (`--bind` sets `Config.listeners`.)
-_NOT_OPTIONS = frozenset({"signals"})
-
-# Where the default differs from the library's. 30: the usual grace period of containers.
-_DEFAULTS: Mapping[str, object] = {"drain_timeout": 30.0}
-
-_ATTRIBUTE = re.compile(r"^  (\w+): ((?:.|\n   +)+)", re.MULTILINE)
-_FACT = re.compile(r"(Default|Unit|Prevents): ")
+# Those of the table that change the settings of a server.
+_SETTINGS = {"bind", "insecure_bind", "server_header", *TLS_OPTIONS, *SETTINGS_FIELDS, *HTTP_FIELDS}
 
 
-def config_options(command: F) -> F:
-    """Add ``--bind``, and one option for each setting; see `config_from`."""
-    for option in reversed(
-        [_bind_option(), *_field_options(Settings), *_field_options(HttpConfig)]
-    ):
-        command = option(command)
-    return command
+class OptionsCommand(click.Command):
+    """A command with the options of the table, which its help shows by section."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they come
+        self.params += [option for options in TABLE.values() for option in options]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list for each section, and the options without a section last."""
+        rest = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        for section, options in TABLE.items():
+            if records := [record for each in options if (record := each.get_help_record(ctx))]:
+                with formatter.section(section):
+                    formatter.write_dl(records)
+            rest = [each for each in rest if each not in options]
+        with formatter.section("Other"):
+            formatter.write_dl([record for each in rest if (record := each.get_help_record(ctx))])
 
 
-def config_from(context: click.Context) -> Config:
-    """Return the settings that the options of a command line give.
+def config_from(context: click.Context, base: Settings | None = None) -> Settings:
+    """Return the settings of a server: those of the code, changed by options and variables.
+
+    Args:
+      context: Of a command of class `OptionsCommand`.
+      base: The settings in code. Default: the defaults of the options.
 
     Raises:
-      ConfigError: A value is out of range; the message names the field.
-      click.UsageError: ``--bind`` is given together with ``--host`` or ``--port``.
+      ConfigError: A value is out of range; the message names the field. Or the environment is
+        invalid.
+      click.UsageError: Options contradict each other, or a file of one of them is invalid.
     """
-    values = dict(context.params)
-    http = HttpConfig(**{name: values[name] for name in _names(HttpConfig)})
-    config = Config(**{name: values[name] for name in _names(Settings)}, http=http)
-    if not _binds_win(context):
-        return config
-    return config.with_listeners(tuple(parse_bind(spec) for spec in values["bind"]))
+    values = context.params
+    if base is None:
+        base = Config(
+            **{name: _default(context, name) for name in SETTINGS_FIELDS},  # type: ignore[arg-type]  # of the fields
+        )
+    http: dict[str, object] = {
+        name: values[name] for name in HTTP_FIELDS if is_given(context, name)
+    }
+    if values["server_header"] is False:
+        http["server_header"] = ""
+    elif values["server_header"] and not base.http.server_header:
+        http["server_header"] = HttpConfig().server_header
+    changes = {name: values[name] for name in SETTINGS_FIELDS if is_given(context, name)}
+    if http:
+        changes["http"] = dataclasses.replace(base.http, **http)  # type: ignore[arg-type]  # by name
+    config = dataclasses.replace(base, **changes)
+    return _with_listeners(context, config)
 
 
 def given(context: click.Context) -> list[str]:
     """Name the settings that were given, as an option or a variable, in the order of the help."""
-    settings = {"bind", *_names(Settings), *_names(HttpConfig)}
     return [
         option.opts[0]
         for option in context.command.params
-        if option.name in settings and _source(context, option.name) > _DEFAULT
+        if option.name in _SETTINGS and is_given(context, option.name)
     ]
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether an option was given, or its variable."""
+    return _source(context, name) > _DEFAULT
+
+
+def _default(context: click.Context, name: str) -> object:
+    return next(each for each in context.command.params if each.name == name).get_default(context)
+
+
+def _with_listeners(context: click.Context, config: C) -> C:
+    values = context.params
+    if _binds_win(context):
+        config = _listening(config, tuple(parse_bind(spec) for spec in values["bind"]))
+    elif is_given(context, "host") or is_given(context, "port"):
+        config = _listening(config, ())
+    tls = ssl_context_from(context)
+    if tls is not None:
+        config = _listening(
+            config,
+            tuple(
+                TlsBind(each.inner if isinstance(each, TlsBind) else each, tls)
+                for each in config.binds()
+            ),
+        )
+    if values["insecure_bind"]:
+        if not any(isinstance(each, TlsBind) for each in config.binds()):
+            raise click.UsageError("--insecure-bind is for listeners beside TLS: use --bind")
+        insecure = tuple(parse_bind(spec) for spec in values["insecure_bind"])
+        config = _listening(config, (*config.binds(), *insecure))
+    return config
+
+
+def _listening(config: C, listeners: tuple[Bind, ...]) -> C:
+    return dataclasses.replace(config, listeners=listeners)
 
 
 # The source of a value, in rising precedence.
@@ -92,58 +142,3 @@ def _binds_win(context: click.Context) -> bool:
     if bind == address and bind != _DEFAULT:
         raise click.UsageError("--bind replaces --host and --port; give one or the other")
     return bind > address
-
-
-def _bind_option() -> Callable[[F], F]:
-    return click.option(
-        "--bind",
-        multiple=True,
-        metavar="ADDRESS",
-        help="HOST:PORT, [IPV6]:PORT, PORT, unix:PATH or fd:NUMBER, instead of host and port. "
-        "May be repeated.",
-    )
-
-
-def _field_options(cls: type[Settings | HttpConfig]) -> Iterator[Callable[[F], F]]:
-    texts = dict(_ATTRIBUTE.findall(inspect.getdoc(cls) or ""))
-    for field in _fields(cls):
-        flag = field.name.replace("_", "-")
-        is_flag = _type_of(field) is bool
-        description, facts = _split(texts.get(field.name, ""))
-        default = _DEFAULTS.get(field.name, field.default)
-        yield click.option(
-            f"--{flag}/--no-{flag}" if is_flag else f"--{flag}",
-            type=_type_of(field),
-            default=default,
-            metavar=None if is_flag else facts.get("Unit", "").upper() or None,
-            help=description,
-            # If the default is None, the field's text says what it means.
-            show_default=facts.get("Default", "") if default is None else True,
-        )
-
-
-def _split(text: str) -> tuple[str, dict[str, str]]:
-    """Split a field's text into its description and its facts: default, unit, what it prevents."""
-    text = re.sub(r"`+", "", " ".join(text.split()))
-    description, *rest = _FACT.split(text)
-    facts = [fact.strip().removesuffix(".") for fact in rest[1::2]]
-    return description.strip(), dict(zip(rest[::2], facts, strict=True))
-
-
-def _names(cls: type[Settings | HttpConfig]) -> Iterator[str]:
-    return (field.name for field in _fields(cls))
-
-
-def _fields(cls: type[Settings | HttpConfig]) -> Iterator[dataclasses.Field[object]]:
-    for field in dataclasses.fields(cls):
-        if field.name not in _NOT_OPTIONS and _base_of(field) in _TYPES:
-            yield field
-
-
-def _type_of(field: dataclasses.Field[object]) -> type:
-    return _TYPES[_base_of(field)]
-
-
-def _base_of(field: dataclasses.Field[object]) -> str:
-    # Annotations may be strings: "float | None".
-    return str(field.type).removesuffix(" | None")

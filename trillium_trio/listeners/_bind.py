@@ -86,7 +86,7 @@ def parse_bind(spec: str | int) -> Bind:
     Args:
       spec: ``"127.0.0.1:8080"``, ``"localhost:0"``, ``"[::1]:8080"``, ``":8080"`` (all
         interfaces), ``8080`` or ``"8080"`` (all IPv4 interfaces, as in trillium), ``"unix:/run/x"``
-        or a path that begins with ``/`` or ``.``, ``"fd:3"``.
+        or a path that begins with ``/`` or ``.``, ``"fd:3"`` or ``"fd://3"``.
 
     Raises:
       ConfigError: It is none of these; the message lists them.
@@ -99,8 +99,9 @@ def parse_bind(spec: str | int) -> Bind:
     scheme, _, rest = text.partition(":")
     if scheme == "unix" and rest:
         return UnixBind(rest)
-    if scheme == "fd" and _NUMBER.fullmatch(rest):
-        return FdBind(int(rest))
+    number = rest.removeprefix("//")
+    if scheme == "fd" and _NUMBER.fullmatch(number):
+        return FdBind(int(number))
     match = _HOST_AND_PORT.fullmatch(text)
     if scheme not in {"unix", "fd"} and match and int(match["port"]) <= _MAX_PORT:
         return TcpBind(match["ipv6"] or match["host"], int(match["port"]))

@@ -54,7 +54,7 @@ def _announce(handle: ServerHandle) -> None:
     """Print to standard error where a server listens, unless logging is set up: it is logged."""
     if not handle.is_running or logger.logger.hasHandlers():
         return
-    lines = [f"listening on {', '.join(str(each) for each in handle.listeners)}"]
+    lines = [f"listening on {each}" for each in handle.listeners]
     if signals := hooked_signals():
         lines.append(f"{', '.join(signals)}: the first drains, the second cuts, the third kills")
     print(*lines, sep="\n", file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ from ._tasks import Tasks
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from ..conn import HandlerLike
+    from ..conn import Handler, HandlerLike
     from ..listeners import BoundListener
     from ..swansong import DrainReport, Hold, ShutdownCompletion
     from ..transport import Listener
@@ -100,6 +100,11 @@ class Server:
     def config(self) -> Settings:
         """The settings."""
         return self._config
+
+    @property
+    def handler(self) -> Handler:
+        """What it serves."""
+        return self._handler
 
     @property
     def handle(self) -> ServerHandle:
@@ -315,7 +320,8 @@ class Server:
             on_idle=drain.on_idle,
         )
         self._is_ready = True
-        logger.info("listening on %s", self._name)
+        for each in self.listeners:
+            logger.info("listening on %s", each)
         task_status.started(self.handle)
         notifier.ready(f"listening on {self._name}")
         with _ungrouped(), self._abort:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 APPLICATION = """
+from contextlib import asynccontextmanager
 import trillium_trio as tt
 
 class folder:
@@ -22,8 +25,32 @@ def make(): return server
 async def make_later(): return server
 def fails(): raise ZeroDivisionError("in the factory")
 def plain(conn): return conn
+def with_default(handler=hello): return handler
 number = 1
+config = tt.config().with_port(0)
+
+class Prepared(tt.Handler):
+    async def init(self, info): print("init")
+    @asynccontextmanager
+    async def lifespan(self, info):
+        print("entered")
+        yield
+        print("exited")
+
+prepared = Prepared()
+async def fail(info): raise RuntimeError("cannot be prepared")
+unprepared = tt.Init(fail)
 """
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the command set up the log: pytest's handlers are gone until the end of the test."""
+    root = logging.getLogger()
+    level = root.level
+    monkeypatch.setattr(root, "handlers", [])
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,8 @@ from trillium_trio.listeners import Bind, FdBind, TcpBind, UnixBind, parse_bind
         ("/run/x:1", UnixBind("/run/x:1")),
         ("./x.sock", UnixBind("./x.sock")),
         ("fd:3", FdBind(3)),
+        ("fd://3", FdBind(3)),
+        ("unix:///run/x", UnixBind("///run/x")),
     ],
 )
 def test_specifications(spec: str | int, bind: Bind) -> None:
@@ -49,6 +51,7 @@ def test_specifications(spec: str | int, bind: Bind) -> None:
         "unix:",
         "fd:",
         "fd:x",
+        "fd://",
         "fd:-1",
         65536,
         -1,

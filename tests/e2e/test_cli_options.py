@@ -1,0 +1,454 @@
+"""Each option through the real command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pty
+import re
+import socket
+import ssl
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+import trillium_trio as tt
+from tests.e2e._command import PATIENCE, Process, clean_environment, request
+from tests.unit.transport._tls import PEM, client_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Start = Callable[..., Process]
+
+APPLICATION = """
+import dataclasses, json, logging, os, sys
+import trio
+import trillium_trio as tt
+
+async def tell(info):
+    config = info.config
+    fields = {each.name: getattr(config, each.name) for each in dataclasses.fields(config)}
+    fields |= dataclasses.asdict(fields.pop("http"))
+    sys.stderr.write("config " + json.dumps(fields, default=repr) + "\\n")
+
+async def hello(conn):
+    if conn.path == "/slow":
+        sys.stderr.write("begun\\n")
+        await trio.sleep(1.5)
+    if conn.path == "/named":
+        conn = conn.with_response_header("x-name", "the application's")
+    if conn.path == "/log":
+        logging.getLogger("shop").warning("sold out", extra={"order": 7})
+    return conn.ok(os.environ.get("GREETING", "hello"))
+
+app = (tt.Init(tell), hello)
+config = tt.config().with_port(0).with_drain_timeout(7.0).with_max_connections(8)
+server = config.server(app)
+"""
+
+
+@pytest.fixture(autouse=True)
+def application(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APPLICATION, encoding="utf-8")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    processes: list[Process] = []
+
+    def start(*arguments: str, **environ: str) -> Process:
+        command = ["-m", "trillium_trio", *arguments]
+        processes.append(Process(command, tmp_path, environ))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def run(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trillium_trio", *arguments],
+        cwd=folder,
+        env=clean_environment() | environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def settings(process: Process) -> dict[str, object]:
+    found: dict[str, object] = json.loads(process.wait_line("config ").removeprefix("config "))
+    return found
+
+
+def stop(process: Process) -> None:
+    process.process.terminate()
+    assert process.wait_status() == 0
+
+
+def other_values() -> dict[str, object]:
+    """For each field that is an option, a value that is not its default."""
+    values: dict[str, object] = {}
+    for cls in (tt.Config, tt.HttpConfig):
+        for field in dataclasses.fields(cls):
+            match field.name, str(field.type).removesuffix(" | None"):
+                case "server_header" | "host" | "port" | "signals", _:
+                    pass  # below
+                case name, "bool":
+                    values[name] = not field.default
+                case name, "int":
+                    values[name] = 7 + len(values)
+                case name, "float":
+                    values[name] = 7.25 + len(values)
+    return values
+
+
+def test_cl_3_each_field_is_set_by_its_option(start: Start) -> None:
+    values = other_values()
+    arguments = ["--host", "127.0.0.1", "--port", "0", "--no-server-header"]
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        arguments += [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
+    process = start("app:app", *arguments)
+    found = settings(process)
+    assert {name: found[name] for name in values} == values
+    assert (found["host"], found["port"], found["server_header"]) == ("127.0.0.1", 0, "")
+    process.wait_line("listening on http://127.0.0.1:")
+    stop(process)
+
+
+def test_cl_3_each_field_is_set_by_its_variable(start: Start) -> None:
+    values = other_values()
+    environ = {f"TRILLIUM_{name.upper()}": str(value) for name, value in values.items()}
+    environ |= {"TRILLIUM_HOST": "127.0.0.1", "TRILLIUM_PORT": "0", "TRILLIUM_SERVER_HEADER": "0"}
+    process = start("app:app", **environ)
+    found = settings(process)
+    assert {name: found[name] for name in values} == values
+    assert (found["host"], found["port"], found["server_header"]) == ("127.0.0.1", 0, "")
+    process.wait_line("listening on http://127.0.0.1:")
+    stop(process)
+
+
+def test_cl_2_the_order_of_precedence(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text(
+        "TRILLIUM_DRAIN_DELAY=3\nTRILLIUM_IDLE_TIMEOUT=3\nTRILLIUM_BODY_TIMEOUT=3\n"
+        "TRILLIUM_DRAIN_TIMEOUT=3\n",
+        encoding="utf-8",
+    )
+    process = start(
+        *["app:server", "--env-file", "env", "--drain-delay", "1"],
+        TRILLIUM_DRAIN_DELAY="2",
+        TRILLIUM_IDLE_TIMEOUT="2",
+    )
+    found = settings(process)
+    assert found["drain_delay"] == 1, "the option"
+    assert found["idle_timeout"] == 2, "the environment"
+    assert found["body_timeout"] == 3, "the file"
+    assert found["drain_timeout"] == 3, "the file, before the code"
+    assert found["max_connections"] == 8, "the code"
+    assert found["write_timeout"] == 30, "the default"
+
+
+def test_cl_2_a_config_in_code_is_where_options_start(start: Start) -> None:
+    process = start("app:app", "--config", "app:config", "--max-connections", "9")
+    found = settings(process)
+    assert (found["max_connections"], found["drain_timeout"], found["port"]) == (9, 7.0, 0)
+    process.wait_port()
+    stop(process)
+
+
+def test_cl_2_the_swansong_of_a_changed_server_is_its_own(start: Start, tmp_path: Path) -> None:
+    code = "async def bye(conn):\n    server.shut_down()\n    return conn.ok('bye')\n"
+    code = "import trillium_trio as tt\n" + code + "server = tt.config().server(bye)\n"
+    (tmp_path / "held.py").write_text(code, encoding="utf-8")
+    process = start("held:server", "--port", "0")
+    with closing(request(process.wait_port())) as connection:
+        assert connection.getresponse().read() == b"bye"
+    assert process.wait_status() == 0
+
+
+def test_cl_7_there_is_a_line_for_each_listener(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    process = start("app:hello", "--bind", "127.0.0.1:0", "--bind", f"unix:{path}")
+    process.wait_line("listening on http://127.0.0.1:")
+    process.wait_line(f"listening on unix:{path}\n")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    stop(process)
+
+
+def test_cl_3_bind_takes_an_inherited_socket(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number, port = listening.fileno(), listening.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trillium_trio", "app:hello", "--bind", f"fd://{number}"],
+            cwd=tmp_path,
+            env=clean_environment(),
+            pass_fds=[number],
+            stderr=subprocess.DEVNULL,
+        )
+        with closing(request(port)) as connection:
+            assert connection.getresponse().read() == b"hello"
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+# -- TLS ---------------------------------------------------------------------------------------
+
+
+def tls_port(process: Process) -> int:
+    found = re.search(r"https://127.0.0.1:(\d+)", process.wait_line("listening on https"))
+    assert found is not None
+    return int(found[1])
+
+
+def ask_tls(port: int, context: ssl.SSLContext) -> bytes:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock,
+        context.wrap_socket(sock, server_hostname="localhost") as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b""
+        while data := client.recv(4096):
+            received += data
+        return received
+
+
+def test_cl_5_tls_files_a_password_and_a_plain_listener(start: Start, tmp_path: Path) -> None:
+    command = ["openssl", "pkey", "-in", str(PEM), "-aes128", "-passout", "pass:secret"]
+    (tmp_path / "key.pem").write_bytes(
+        subprocess.run(command, check=True, capture_output=True).stdout
+    )
+    process = start(
+        *["app:hello", "--certfile", str(PEM), "--keyfile", "key.pem"],
+        *["--bind", "127.0.0.1:0", "--insecure-bind", "127.0.0.1:0"],
+        TRILLIUM_KEYFILE_PASSWORD="secret",
+    )
+    port = tls_port(process)
+    with closing(request(process.wait_port())) as connection:
+        assert connection.getresponse().read() == b"hello"
+    assert ask_tls(port, client_context()).endswith(b"hello")
+    stop(process)
+
+
+def test_cl_5_a_client_without_a_certificate_is_refused(start: Start) -> None:
+    process = start(
+        *["app:hello", "--certfile", str(PEM), "--client-ca", str(PEM)],
+        *["--cert-reqs", "required", "--bind", "127.0.0.1:0"],
+    )
+    port = tls_port(process)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        ask_tls(port, client_context())
+    context = client_context()
+    context.load_cert_chain(PEM)
+    assert ask_tls(port, context).endswith(b"hello")
+    stop(process)
+
+
+def test_cl_5_an_encrypted_key_without_a_password_asks_nobody(tmp_path: Path) -> None:
+    command = ["openssl", "pkey", "-in", str(PEM), "-aes128", "-passout", "pass:secret"]
+    (tmp_path / "key.pem").write_bytes(
+        subprocess.run(command, check=True, capture_output=True).stdout
+    )
+    found = run(tmp_path, "app:hello", "--certfile", str(PEM), "--keyfile", "key.pem")
+    assert found.returncode == 2
+    assert found.stderr.endswith(
+        "--keyfile key.pem: the key is encrypted: give --keyfile-password\n"
+    )
+
+
+# -- logging -----------------------------------------------------------------------------------
+
+
+def test_cl_6_json_lines(start: Start) -> None:
+    process = start("app:hello", "--port", "0", "--log-format", "json", "--log-level", "debug")
+    with closing(request(process.wait_port(), "/log")) as connection:
+        connection.getresponse().read()
+    record = json.loads(process.wait_line("sold out"))
+    assert record.pop("time").endswith("Z")
+    assert record == {"level": "warning", "logger": "shop", "message": "sold out", "order": 7}
+    stop(process)
+    assert [json.loads(line)["logger"] for line in process.log.splitlines()]
+
+
+def test_cl_6_a_level_leaves_out_what_is_below(start: Start) -> None:
+    process = start("app:hello", "--bind", "127.0.0.1:0", "--log-level", "critical")
+    process.process.terminate()
+    process.wait_status()
+    assert process.log == ""
+
+
+def test_cl_6_a_file_sets_up_the_log(start: Start, tmp_path: Path) -> None:
+    text = "version: 1\nformatters: {f: {format: 'mine %(message)s'}}\n"
+    text += "handlers: {h: {class: logging.StreamHandler, formatter: f}}\n"
+    text += "root: {level: INFO, handlers: [h]}\n"
+    (tmp_path / "log.yaml").write_text(text, encoding="utf-8")
+    process = start("app:hello", "--port", "0", "--log-config", "log.yaml", "--log-level", "debug")
+    assert process.wait_line("is not used") == (
+        "mine --log-config sets up logging itself: --log-level is not used\n"
+    )
+    assert process.wait_line("listening").startswith("mine listening on http://")
+    stop(process)
+
+
+# -- the terminal ------------------------------------------------------------------------------
+
+
+@contextmanager
+def on_a_terminal(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trillium_trio", *arguments],
+        cwd=folder,
+        env=clean_environment() | {"TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def read_until(terminal: int, text: str, shown: str = "") -> str:
+    while text not in shown:
+        try:
+            shown += os.read(terminal, 4096).decode()
+        except OSError:  # The process has closed it.
+            raise AssertionError(f"no {text!r} in {shown!r}") from None
+    return shown
+
+
+def test_cl_8_a_terminal_shows_one_line_while_it_drains(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path, "app:hello", "--port", "0") as (process, terminal):
+        shown = read_until(terminal, "listening on http://127.0.0.1")
+        shown = read_until(terminal, "\n", shown.partition("listening on")[2])
+        found = re.search(r"http://\S*:(\d+)", shown)
+        assert found is not None
+        with closing(request(int(found[1]), "/slow")) as connection:
+            read_until(terminal, "begun")
+            process.terminate()
+            shown = read_until(terminal, "drained in")
+            assert connection.getresponse().read() == b"hello"
+        assert process.wait(PATIENCE) == 0
+    assert "\033[33mWARNING\033[0m" in shown
+    lines = shown.split("\r\033[2K")
+    live = [each for each in lines if each.startswith("draining ")]
+    assert len(live) > 2
+    assert all("1 in flight" in each and "GET /slow" in each for each in live[1:3])
+    assert all("\n" not in each for each in live), "rewritten in place"
+
+
+def test_cl_8_a_pipe_gets_no_such_line(start: Start) -> None:
+    process = start("app:hello", "--port", "0", TERM="xterm")
+    with closing(request(process.wait_port(), "/slow")) as connection:
+        process.wait_line("begun")
+        process.process.terminate()
+        connection.getresponse().read()
+    assert process.wait_status() == 0
+    assert "\033" not in process.log
+    assert "in flight" not in process.log
+
+
+# -- the process -------------------------------------------------------------------------------
+
+
+def test_cl_9_a_check_binds_nothing(start: Start, tmp_path: Path) -> None:
+    port = start("app:hello", "--port", "0").wait_port()
+    found = run(tmp_path, "app:app", "--check", "--bind", f"127.0.0.1:{port}")
+    assert found.returncode == 0
+    assert found.stdout == "app:app can start\n"
+    assert [line.split()[0] for line in found.stderr.splitlines()] == ["config"]
+
+
+def test_cl_10_a_pidfile_is_there_while_the_server_is_ready(start: Start, tmp_path: Path) -> None:
+    process = start("app:hello", "--port", "0", "--pidfile", "pid")
+    with closing(request(process.wait_port())) as connection:
+        connection.getresponse().read()
+    path = tmp_path / "pid"
+    assert path.read_text("ascii") == f"{process.process.pid}\n"
+    stop(process)
+    assert not path.exists()
+
+
+def test_cl_10_the_pidfile_of_a_successor_stays(start: Start, tmp_path: Path) -> None:
+    process = start("app:hello", "--port", "0", "--pidfile", "pid")
+    with closing(request(process.wait_port())) as connection:
+        connection.getresponse().read()
+    (tmp_path / "pid").write_text("1\n", "ascii")
+    stop(process)
+    assert (tmp_path / "pid").read_text("ascii") == "1\n"
+
+
+def test_cl_11_the_variables_of_a_file_reach_the_application(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("GREETING='good day'\nPORT=0\n# no more\n", encoding="utf-8")
+    process = start("app:hello", TRILLIUM_ENV_FILE="env")
+    with closing(request(process.wait_port())) as connection:
+        assert connection.getresponse().read() == b"good day"
+    stop(process)
+
+
+def test_cl_11_a_line_that_is_none_is_status_2(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("GREETING=hello\nno such = = 'line\n", encoding="utf-8")
+    found = run(tmp_path, "app:hello", "--env-file", "env")
+    assert found.returncode == 2
+    assert "'--env-file': line 2 is not NAME=value" in found.stderr
+
+
+def test_cl_1_modules_are_found_in_the_app_dir(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "inner.py").write_text("import app\nhello = app.hello\n", encoding="utf-8")
+    (tmp_path / "app.py").rename(tmp_path / "src" / "app.py")
+    process = start("inner:hello", "--app-dir", "src", "--port", "0")
+    with closing(request(process.wait_port())) as connection:
+        assert connection.getresponse().read() == b"hello"
+    stop(process)
+
+
+def test_cl_12_fields_for_each_response(start: Start) -> None:
+    process = start(
+        *["app:hello", "--port", "0", "--no-server-header"],
+        *["--header", "x-name: shop", "--header", "x-two:1", "--header", "x-two:2"],
+    )
+    port = process.wait_port()
+    for target, name in {"/": "shop", "/named": "the application's"}.items():
+        with closing(request(port, target)) as connection:
+            response = connection.getresponse()
+            assert response.getheader("x-name") == name
+            assert response.getheader("x-two") == "1, 2"
+            assert response.getheader("server") is None
+    stop(process)
+
+
+def test_cl_13_a_shell_completes_options_and_values(tmp_path: Path) -> None:
+    def complete(*words: str) -> list[str]:
+        environ = {
+            "_TRILLIUM_TRIO_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(("trillium-trio", *words)),
+            "COMP_CWORD": str(len(words)),
+        }
+        command = f"{os.path.dirname(sys.executable)}/trillium-trio"
+        found = subprocess.run(
+            [command],
+            env=clean_environment() | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [line.partition(",")[2] for line in found.stdout.splitlines()]
+
+    assert complete("--drain") == ["--drain-delay", "--drain-timeout"]
+    assert complete("--log-format", "") == ["plain", "json"]

@@ -1,0 +1,52 @@
+"""The environment of the process that the command line owns: the only place that touches it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["can_move_cursor", "initial_environment", "load_env_file", "wants_colour"]
+
+# Those of an env file, which are read again when the code is reloaded.
+_loaded: set[str] = set()
+
+
+def load_env_file(path: Path | str) -> None:
+    """Set the variables of a file that the environment does not have.
+
+    Raises:
+      ValueError: A line is not ``NAME=value``, or python-dotenv is not installed.
+      OSError: The file cannot be read.
+    """
+    try:
+        from dotenv import dotenv_values  # noqa: PLC0415 (optional)
+        from dotenv.parser import parse_stream  # noqa: PLC0415 (optional)
+    except ImportError:
+        raise ValueError("needs python-dotenv: install trillium-trio[env-file]") from None
+    with open(path, encoding="utf-8") as stream:
+        for binding in parse_stream(stream):
+            if binding.error:
+                line = binding.original.string.strip()
+                raise ValueError(f"line {binding.original.line} is not NAME=value: {line!r}")
+    for name, value in dotenv_values(path).items():
+        if value is not None and name not in os.environ:
+            os.environ[name] = value
+            _loaded.add(name)
+
+
+def initial_environment() -> dict[str, str]:
+    """Return the environment without what `load_env_file` has set."""
+    return {name: value for name, value in os.environ.items() if name not in _loaded}
+
+
+def wants_colour() -> bool:
+    """Whether a terminal should get colours (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and can_move_cursor()
+
+
+def can_move_cursor() -> bool:
+    """Whether a line on the terminal can be written over (terminfo(5): "dumb" cannot)."""
+    return os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,266 @@
+"""The table of options: every option of the command line, by section of the help.
+
+An option for a field of `Settings` or `HttpConfig` takes its type, unit, default and text from the
+class; the others are written here. The help, the reference page and the completion of a shell come
+from this table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ..http import HttpConfig
+from ..server import Settings
+from ._environment import load_env_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["HTTP_FIELDS", "SETTINGS_FIELDS", "TABLE", "full_text"]
+
+# Where the default differs from the library's. 30: the usual grace period of containers.
+_DEFAULTS: Mapping[str, object] = {"drain_timeout": 30.0}
+
+_LEVELS = ["debug", "info", "warning", "error", "critical"]
+
+# Fields of other types, such as `Config.swansong`, cannot be given as text.
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+
+_ATTRIBUTE = re.compile(r"^  (\w+): ((?:.|\n   +)+)", re.MULTILINE)
+_FACT = re.compile(r"(Default|Unit|Prevents): ")
+_SENTENCE = re.compile(r".+?\.(?= |$)")
+
+
+def _fields() -> Iterator[tuple[str, tuple[dataclasses.Field[object], str]]]:
+    for cls in (Settings, HttpConfig):
+        texts = dict(_ATTRIBUTE.findall(inspect.getdoc(cls) or ""))
+        for field in dataclasses.fields(cls):
+            yield field.name, (field, re.sub(r"`+", "", " ".join(texts[field.name].split())))
+
+
+_FIELDS: Final = dict(_fields())
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
+    """Split a field's text into its description and its facts: default, unit, what it prevents."""
+    description, *rest = _FACT.split(text)
+    facts = [fact.strip().removesuffix(".") for fact in rest[1::2]]
+    return description.strip(), dict(zip(rest[::2], facts, strict=True))
+
+
+def _field(name: str) -> click.Option:
+    """Return the option for a field."""
+    field, text = _FIELDS[name]
+    # Annotations are strings: "float | None".
+    kind = _TYPES[str(field.type).removesuffix(" | None")]
+    flag = name.replace("_", "-")
+    description, facts = _split(text)
+    short = _SENTENCE.match(description)
+    default = _DEFAULTS.get(name, field.default)
+    return click.Option(
+        [f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"],
+        type=kind,
+        default=default,
+        metavar=None if kind is bool else facts.get("Unit", "").upper() or None,
+        help=description if short is None else short[0],
+        # If the default is None, the field's text says what it means.
+        show_default=facts.get("Default", "") if default is None else True,
+    )
+
+
+def _file() -> click.Path:
+    return click.Path(exists=True, dir_okay=False)
+
+
+def _folder() -> click.Path:
+    return click.Path(exists=True, file_okay=False)
+
+
+def _load_env_file(_: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            load_env_file(value)
+        except (OSError, ValueError) as error:
+            raise click.BadParameter(str(error), param=option) from None
+    return value
+
+
+TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
+    "Application": (
+        click.Option(
+            ["--factory"],
+            is_flag=True,
+            help="ATTR is called without arguments to get the application.",
+        ),
+        click.Option(
+            ["--config"],
+            metavar="MODULE:ATTR",
+            help="A Config to start from; options and variables override it.",
+        ),
+        click.Option(
+            ["--app-dir"],
+            type=_folder(),
+            metavar="DIR",
+            help="Import from this folder first. [default: the current one]",
+        ),
+        click.Option(
+            ["--header"],
+            multiple=True,
+            metavar="NAME:VALUE",
+            help="Add this field to each response that lacks it. May be repeated.",
+        ),
+        click.Option(
+            ["--server-header/--no-server-header"],
+            default=None,
+            help="Whether responses have a Server field. [default: server-header]",
+        ),
+        click.Option(
+            ["--check"], is_flag=True, help="Load, init, clean up and exit; bind nothing."
+        ),
+    ),
+    "Listeners": (
+        click.Option(
+            ["--bind"],
+            multiple=True,
+            metavar="ADDRESS",
+            help="HOST:PORT, [IPV6]:PORT, PORT, unix:PATH or fd://NUMBER, instead of host and "
+            "port. May be repeated.",
+        ),
+        click.Option(
+            ["--insecure-bind"],
+            multiple=True,
+            metavar="ADDRESS",
+            help="As --bind, without TLS where the others have it. May be repeated.",
+        ),
+        _field("host"),
+        _field("port"),
+        _field("nodelay"),
+    ),
+    "TLS": (
+        click.Option(
+            ["--certfile"],
+            type=_file(),
+            metavar="FILE",
+            help="The certificate and its chain, as PEM: all listeners have TLS.",
+        ),
+        click.Option(
+            ["--keyfile"],
+            type=_file(),
+            metavar="FILE",
+            help="The private key, as PEM. [default: in the certificate's file]",
+        ),
+        click.Option(
+            ["--keyfile-password"],
+            metavar="TEXT",
+            help="Decrypts the private key. Prefer its variable: a command line is public.",
+        ),
+        click.Option(
+            ["--ca-certs", "--client-ca"],
+            type=_file(),
+            metavar="FILE",
+            help="The authorities, as PEM, whose client certificates are accepted.",
+        ),
+        click.Option(
+            ["--cert-reqs"],
+            type=click.Choice(["none", "optional", "required"], case_sensitive=False),
+            help="Whether clients show a certificate. [default: required with --ca-certs]",
+        ),
+        _field("handshake_timeout"),
+        _field("handshake_grace"),
+    ),
+    "Limits": (
+        _field("max_connections"),
+        _field("max_head_bytes"),
+        _field("max_headers"),
+        _field("max_target_bytes"),
+        _field("max_body_bytes"),
+        _field("max_json_bytes"),
+        _field("max_trailer_bytes"),
+        _field("max_connection_age"),
+        _field("max_connection_requests"),
+    ),
+    "Timeouts": (
+        _field("head_timeout"),
+        _field("idle_timeout"),
+        _field("body_timeout"),
+        _field("write_timeout"),
+        _field("min_rate"),
+        _field("linger_timeout"),
+    ),
+    "Drain": (
+        _field("drain_delay"),
+        _field("keepalive_grace"),
+        _field("drain_timeout"),
+        _field("cleanup_timeout"),
+        _field("report_interval"),
+    ),
+    "Logging": (
+        click.Option(
+            ["--log-level"],
+            type=click.Choice(_LEVELS, case_sensitive=False),
+            default="info",
+            show_default=True,
+            help="The level of the log on stderr.",
+        ),
+        click.Option(
+            ["--log-format"],
+            type=click.Choice(["plain", "json"], case_sensitive=False),
+            default="plain",
+            show_default=True,
+            help="One line of text or one JSON object for each record.",
+        ),
+        click.Option(
+            ["--log-config"],
+            type=_file(),
+            metavar="FILE",
+            help="Set up logging from a .json, .yaml or .ini file, before the application is "
+            "imported.",
+        ),
+    ),
+    "Process": (
+        click.Option(
+            ["--env-file"],
+            type=_file(),
+            metavar="FILE",
+            is_eager=True,
+            callback=_load_env_file,
+            help="Set the variables in this file that the environment lacks.",
+        ),
+        click.Option(
+            ["--pidfile"],
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Holds the process id from ready to the end.",
+        ),
+    ),
+}
+
+
+def full_text(option: click.Option) -> str:
+    """Return all that is known of an option, for the reference: a field's whole description."""
+    if option.name in _FIELDS and option.name != "server_header":
+        description, facts = _split(_FIELDS[option.name][1])
+        prevents = facts.get("Prevents")
+        return f"{description} Prevents: {prevents}." if prevents else description
+    return option.help or ""
+
+
+_OPTIONS: Final = {option.name for options in TABLE.values() for option in options}
+
+SETTINGS_FIELDS: Final = tuple(
+    field.name for field in dataclasses.fields(Settings) if field.name in _OPTIONS
+)
+"""The fields of `Settings` that are options."""
+
+HTTP_FIELDS: Final = tuple(
+    field.name
+    for field in dataclasses.fields(HttpConfig)
+    if field.name in _OPTIONS and field.name != "server_header"
+)
+"""Those of `HttpConfig`, except `server_header`: its option only says whether there is one."""

@@ -1,0 +1,97 @@
+"""From what ``MODULE:ATTR`` names to a server."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from ..asgi import Asgi, is_asgi
+from ..exceptions import ConfigError
+from ..server import Config, Server, Settings
+from ._headers import DefaultHeaders, parse_headers
+from ._load import CannotStart, call_factory, load_target
+from ._options import config_from, given
+
+if TYPE_CHECKING:
+    from ..asgi import AsgiApp
+    from ..conn import HandlerLike
+
+__all__ = ["server_from"]
+
+
+def server_from(context: click.Context, target: str) -> Server:
+    """Load the target and return the server that the command line asks for.
+
+    Raises:
+      click.ClickException: The command line is invalid, or there is no such server.
+    """
+    values = context.params
+    # First: a wrong option is cheaper to find than to load an application.
+    headers = parse_headers(values["header"])
+    base = _base_from(context)
+    found = load_target(target, factory=values["factory"], folder=values["app_dir"])
+    if _is_factory(found):
+        found = call_factory(found, target)
+    if isinstance(found, Config):
+        raise CannotStart(
+            f"{target} is a Config and serves nothing: name a handler or config.server(handler), "
+            f"and give the Config as --config {target}"
+        )
+    handler: object = found
+    if isinstance(found, Server):
+        if base is not None:
+            raise click.UsageError(f"{target} is a Server and has its own Config: drop --config")
+        if not given(context) and not headers:
+            return found
+        # Another server, which code that holds the first one can still stop.
+        handler = found.handler
+        base = dataclasses.replace(found.config, swansong=found.swansong)
+    try:
+        config = config_from(context, base)
+    except ConfigError as error:
+        raise CannotStart(str(error)) from None
+    return _serving(handler, target, config, DefaultHeaders(headers) if headers else None)
+
+
+def _base_from(context: click.Context) -> Settings | None:
+    """Return the `Config` that ``--config`` names."""
+    name = context.params["config"]
+    if name is None:
+        return None
+    found = load_target(name, factory=False, folder=context.params["app_dir"])
+    if not isinstance(found, Settings):
+        raise CannotStart(f"--config {name}: expected a Config, not {found!r}")
+    return found
+
+
+def _is_factory(found: object) -> bool:
+    """Whether it can only be a factory: every handler and application takes an argument."""
+    return (
+        inspect.isfunction(found)
+        and not inspect.iscoroutinefunction(found)
+        and not inspect.signature(found).parameters
+    )
+
+
+def _serving(
+    handler: object, target: str, config: Settings, headers: DefaultHeaders | None
+) -> Server:
+    try:
+        like = _handler_like(handler)
+        return Server(like if headers is None else (headers, like), config)
+    except ConfigError as error:
+        raise CannotStart(f"{target}: {error}") from None
+    except TypeError as error:
+        hint = "; with --factory, it is called to get one" if callable(handler) else ""
+        raise CannotStart(f"{target}: {error}{hint}") from None
+
+
+def _handler_like(found: object) -> HandlerLike:
+    """Wrap an application of another interface; any other object as it is."""
+    if is_asgi(found):
+        return Asgi(cast("AsgiApp", found))
+    # Any object: as_handler() refuses what is not a handler.
+    return cast("HandlerLike", found)
