@@ -39,7 +39,7 @@ async def greeting(info: tt.Info) -> None:
 
 async def authenticate(conn: tt.Conn) -> tt.Conn:
     names = conn.query.get("name")
-    return conn.with_state(User(names[0])) if names else conn.with_status(401).halt()
+    return conn.with_state(User(names[0])) if names else conn.with_status(403).halt()
 
 
 async def greet(conn: tt.Conn) -> tt.Conn:

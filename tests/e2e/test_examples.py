@@ -142,7 +142,7 @@ def test_trio_run_prints_its_report(start: Callable[[str], Program]) -> None:
 
 def test_state_is_shared_and_of_one_request(start: Callable[[str], Program]) -> None:
     program = start("state")
-    assert program.get("/") == "401 "
+    assert program.get("/") == "403 "
     assert program.get("/?name=ann") == "200 hello, ann; lately here: ann\n"
     assert program.get("/?name=bob") == "200 hello, bob; lately here: ann, bob\n"
     program.stop()

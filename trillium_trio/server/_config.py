@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, final
 
@@ -110,9 +111,9 @@ class Config(Settings):
         """
         return self._bind(parse_bind(address))
 
-    def bind_unix(self, path: str, *, mode: int | None = None) -> Self:
+    def bind_unix(self, path: str | os.PathLike[str], *, mode: int | None = None) -> Self:
         """Return a copy that also listens on a unix socket, with these permission bits."""
-        return self._bind(UnixBind(path, mode))
+        return self._bind(UnixBind(os.fspath(path), mode))
 
     def bind_tls(self, address: str | int, ssl_context: ssl.SSLContext) -> Self:
         """Return a copy that also listens on ``"host:port"`` with TLS.

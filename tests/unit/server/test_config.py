@@ -7,6 +7,7 @@ import resource
 import socket
 import ssl
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def test_listeners_are_recorded_in_order() -> None:
             tt.config()
             .bind_tcp("127.0.0.1:1")
             .bind_tcp(2)
-            .bind_unix("/run/x", mode=0o660)
+            .bind_unix(Path("/run/x"), mode=0o660)
             .bind_tls("[::1]:3", context)
             .bind_fd(4)
             .bind_env()
