@@ -184,8 +184,11 @@ class Http1Connection(Connection):
 
     def _gives_up(self, reason: object) -> bool:
         """Return whether a wake ends the wait; not if a request has come in this very moment."""
-        if reason in _KEEPS_WAITING or self._finds_more():
+        if self._finds_more():
             return False
+        if reason in _KEEPS_WAITING:
+            # At the stop, without a turn of the loop to find out that there is no time left.
+            return self.service.is_draining and self._drain_deadline(inf) == -inf
         if reason is Wake.EVICTION:
             self.service.evicted += 1
             # Set the wake again: the connection is still leaving, and its close must not wait.
