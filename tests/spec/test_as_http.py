@@ -13,11 +13,12 @@ import trio.testing
 
 import trillium_trio as tt
 from tests.spec._asgi import Noting, answering, body, drain, start
+from tests.spec._stalling import Stalling
 from tests.unit.transport._tls import client_context, server_context
 from tests.wire import Peer, chunked, request, serving, settled
 from trillium_trio.asgi import Asgi, SendError
 from trillium_trio.handlers import Router
-from trillium_trio.testing import StallingStream, TestServer
+from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -522,16 +523,11 @@ async def test_as_7_send_waits_for_a_slow_peer(autojump_clock: object) -> None:
             await send(body(b"x" * 100, more_body=True))
             sent += 1
 
-    wrapped: list[StallingStream] = []
-
-    def wrap(stream: trio.abc.Stream) -> StallingStream:
-        wrapped.append(StallingStream(stream, at=3, on="send"))
-        return wrapped[0]
-
+    stalling = Stalling(at=3)
     async with TestServer(Asgi(answering(app))) as server:
-        peer = server.connect(wrap_server=wrap)
+        peer = server.connect(wrap_server=stalling)
         await peer.send(request())
-        await wrapped[0].wait_stalled()
+        await stalling.stream.wait_stalled()
         await settled()
         assert sent == 1
         # Until the write timeout: the application raises SendError, quietly.
@@ -810,14 +806,9 @@ async def test_as_9_a_scope_of_the_application_may_end_a_send(
         with pytest.raises(OSError, match="could not be sent"):
             await send(body(b"three"))
 
-    wrapped: list[StallingStream] = []
-
-    def wrap(stream: trio.abc.Stream) -> StallingStream:
-        wrapped.append(StallingStream(stream, at=4, on="send"))
-        return wrapped[0]
-
+    stalling = Stalling(at=4)
     async with TestServer(Asgi(answering(app))) as server:
-        peer = server.connect(wrap_server=wrap)
+        peer = server.connect(wrap_server=stalling)
         await peer.send(request())
         await trio.sleep(2)
         assert server.swansong.guard_count == 0

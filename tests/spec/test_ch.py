@@ -13,16 +13,17 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import trillium_trio as tt
+from tests.spec._stalling import Stalling
 from trillium_trio import ConfigError, WebSocketClosed
 from trillium_trio.handlers import Broker, Channel, ChannelError, Channels, WebSocket
-from trillium_trio.testing import StallingStream, TestServer
+from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from trio.testing import MockClock
 
-    from trillium_trio.testing import MemoryStream, TestWebSocket
+    from trillium_trio.testing import TestWebSocket
 
 log: list[str] = []
 
@@ -514,20 +515,12 @@ async def test_ch_5_both_versions_get_it(caplog: pytest.LogCaptureFixture) -> No
 # -- CH-6 --------------------------------------------------------------------------------------
 
 
-class Stalling:
-    """Wraps the server's end: after the 101 and the reply to a join nothing is taken."""
-
-    def __call__(self, stream: MemoryStream) -> StallingStream:
-        self.stream = StallingStream(stream, at=3, on="send")
-        return self.stream
-
-
 async def test_ch_6_a_client_that_does_not_read_is_disconnected(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     channels = Channels(ROUTES, max_queue_bytes=100_000)
-    stalling = Stalling()
+    stalling = Stalling(at=3)  # after the 101 and the reply to the join
     async with TestServer(channels) as app, phone(app) as quick:
         async with app.websocket("/?vsn=2.0.0", wrap_server=stalling) as ws:
             slow = Phone(ws)
@@ -559,7 +552,7 @@ async def test_ch_6_one_that_never_reads_again_holds_no_drain_up(
     autojump_clock: MockClock,
 ) -> None:
     channels = Channels(ROUTES, max_queue_bytes=1)
-    stalling = Stalling()
+    stalling = Stalling(at=3)  # after the 101 and the reply to the join
     config = tt.config().with_drain_timeout(60)
     async with (
         TestServer(channels, config) as app,
@@ -579,7 +572,7 @@ async def test_ch_6_one_that_never_reads_again_holds_no_drain_up(
 async def test_ch_6_a_reply_waits_for_room_and_the_next_message_with_it(
     autojump_clock: MockClock,
 ) -> None:
-    stalling = Stalling()
+    stalling = Stalling(at=3)  # after the 101 and the reply to the join
     count = 0
 
     class Counting(Channel):

@@ -13,6 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import trillium_trio as tt
+from tests.spec._stalling import Stalling
 from tests.spec._websockets import (
     BINARY,
     CLOSE,
@@ -39,21 +40,6 @@ if TYPE_CHECKING:
     from trillium_trio.testing import MemoryStream
 
 CONT = 0
-
-
-class Stalling:
-    """Wraps the server's end so that after the 101 nothing more is taken, until `resume`."""
-
-    def __init__(self) -> None:
-        self.stream: StallingStream | None = None
-
-    def __call__(self, stream: MemoryStream) -> StallingStream:
-        self.stream = StallingStream(stream, at=2, on="send")
-        return self.stream
-
-    def resume(self) -> None:
-        assert self.stream is not None
-        self.stream.resume()
 
 
 # -- WS-4 --------------------------------------------------------------------------------------
@@ -142,10 +128,10 @@ async def test_ws_4_a_cancelled_send_is_whole_or_not_at_all(autojump_clock: Mock
         for letter in "abc":
             with trio.move_on_after(1):
                 await ws.send(letter * 200_000)
-        stalling.resume()
+        stalling.stream.resume()
         await ws.send("end")
 
-    stalling = Stalling()
+    stalling = Stalling(at=2)
     async with serving(fn) as app:
         client = await open_raw(app, wrap_server=stalling)
         # "a" was under way when its send was over, "b" and "c" had not begun.
@@ -543,7 +529,7 @@ async def test_ws_12_a_peer_that_does_not_read_is_cut(
     caplog.set_level(logging.INFO)
     config = tt.Config(http=tt.HttpConfig(write_timeout=7.0))
     async with serving(fn, config) as app:
-        client = await open_raw(app, wrap_server=Stalling())
+        client = await open_raw(app, wrap_server=Stalling(at=2))
         start = trio.current_time()
         caplog.clear()
         await trio.sleep(10)
@@ -572,7 +558,7 @@ async def test_ws_8_others_may_send_to_a_socket_that_was_cut(autojump_clock: Moc
     sockets: list[WebSocketConn] = []
     ends: list[str] = []
     async with serving(fn, tt.Config(drain_timeout=5.0)) as app:
-        first = await open_raw(app, wrap_server=Stalling())
+        first = await open_raw(app, wrap_server=Stalling(at=2))
         second = await open_raw(app)
         await wait_all_tasks_blocked()
         app.shut_down()
@@ -591,7 +577,7 @@ async def test_ws_12_the_handler_has_its_own_write_timeout(autojump_clock: MockC
 
     times: list[float] = []
     async with serving(fn, write_timeout=3.0) as app:
-        client = await open_raw(app, wrap_server=Stalling())
+        client = await open_raw(app, wrap_server=Stalling(at=2))
         start = trio.current_time()
         await trio.sleep(5)
         client.peer.close()
@@ -601,7 +587,7 @@ async def test_ws_12_the_handler_has_its_own_write_timeout(autojump_clock: MockC
 async def test_ws_12_pings_without_a_reader_are_bounded(autojump_clock: MockClock) -> None:
     """The answers wait for the peer to read, and so do the next pings."""
     taken = TakenStream()
-    stalling = Stalling()
+    stalling = Stalling(at=2)
     flood = b"".join([frame(PING, b"x" * 100)] * 1000)
     async with serving(echo, ping_interval=inf) as app:
         client = await open_raw(app, wrap_server=lambda each: taken.wrap(stalling(each)))  # type: ignore[arg-type]  # a wrapper in a wrapper
@@ -610,7 +596,7 @@ async def test_ws_12_pings_without_a_reader_are_bounded(autojump_clock: MockCloc
             await client.send(flood)
         await wait_all_tasks_blocked()
         assert taken.size - before < 1_000_000
-        stalling.resume()
+        stalling.stream.resume()
         for _ in range(30_000):
             assert await client.receive() == (PONG, b"x" * 100)
         client.peer.close()
@@ -623,10 +609,10 @@ async def test_ws_4_a_cancelled_receive_loses_no_message(autojump_clock: MockClo
         while len(seen) < 200:
             with trio.move_on_after(0.1):
                 seen.append(await ws.receive())
-        stalling.resume()
+        stalling.stream.resume()
 
     seen: list[str | bytes] = []
-    stalling = Stalling()
+    stalling = Stalling(at=2)
     async with serving(fn, write_timeout=inf) as app:
         client = await open_raw(app, wrap_server=stalling)
         await client.send(*(frame(PING) + frame(TEXT, b"%d" % each) for each in range(200)))
@@ -647,7 +633,7 @@ async def test_ws_12_the_stop_reaches_a_reader_whose_answers_wait(
 
     ends: list[float] = []
     async with serving(fn, tt.Config(drain_timeout=20.0), write_timeout=10.0) as app:
-        client = await open_raw(app, wrap_server=Stalling())
+        client = await open_raw(app, wrap_server=Stalling(at=2))
         for _ in range(100):
             await client.send(frame(PING))
             await wait_all_tasks_blocked()

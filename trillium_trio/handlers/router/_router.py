@@ -110,10 +110,7 @@ class Router(Verbs):
         template = Template(prefix.rstrip("/") or "/", self._converters)
         if template.segments[-1].is_rest:
             raise ConfigError(f"the prefix {prefix!r} has a path parameter; mount it without")
-        target = _Target(None, template, as_handler(handler), name, is_mount=True)
-        if any(each is self for each in walk_handlers(target.handler)):
-            raise ConfigError(f"the router cannot be mounted inside itself, at {prefix!r}")
-        self._register(target)
+        self._register(_Target(None, template, as_handler(handler), name, is_mount=True))
         return self
 
     def _add(
@@ -132,7 +129,7 @@ class Router(Verbs):
         if self._is_serving:
             raise MisuseError(f"{target.template.text} was added after the server had started")
         if any(each is self for each in walk_handlers(target.handler)):
-            raise ConfigError(f"the router cannot be a route of itself, at {target.template.text}")
+            raise ConfigError(f"the router cannot stand inside itself, at {target.template.text}")
         named = self._names.get(target.name) if target.name is not None else None
         if target.name is not None:
             if ":" in target.name:
