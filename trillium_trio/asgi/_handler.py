@@ -66,14 +66,10 @@ class Asgi(Handler):
             self._websocket = error
         self._state: dict[str, Any] | None = None  # Any: the application's
 
-    async def init(self, info: Info) -> None:
-        """Prepare what WebSockets need of the server.
-
-        Cancellation:
-          None: it does not wait.
-        """
-        if isinstance(self._websocket, WebSocket):
-            await self._websocket.init(info)
+    @property
+    def inner(self) -> tuple[Handler, ...]:
+        """The handler that makes its WebSockets."""
+        return (self._websocket,) if isinstance(self._websocket, WebSocket) else ()
 
     @asynccontextmanager
     async def lifespan(self, info: Info) -> AsyncIterator[None]:

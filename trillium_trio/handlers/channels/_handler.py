@@ -118,13 +118,17 @@ class Channels(Handler):
 
     # -- as a handler ----------------------------------------------------------------------------
 
+    @property
+    def inner(self) -> tuple[Handler, ...]:
+        """The handler that makes its WebSockets."""
+        return (self._websocket,)
+
     async def init(self, info: Info) -> None:
         """Start the broker with the server.
 
         Cancellation:
-          That of `WebSocket.init`.
+          None: it does not wait.
         """
-        await self._websocket.init(info)
         if self._broker is not None:
             info.start_service(self._hub.run)
 
