@@ -7,8 +7,8 @@
       Poller             one task: receives for all while many are ready at once (`transport`)
       Outbox             answers of one turn of the poller, sent in a row
       Connection         one transport from accept to close: the boundary, the notice, the cut
+        ConnectionLink   the part of it that its conns know: facts, disconnects, sending at once
         Wire             its timed reads and writes, its read-ahead
-        ConnectionLink   what a conn needs of it: facts and disconnects
         Exchange         one request -> one response: handler, error table, hooks, guard
 
 Each file imports only files below it: ``_service``, ``_errors``, ``_wire`` and ``_outbound`` are

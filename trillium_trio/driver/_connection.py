@@ -46,7 +46,7 @@ class State(enum.Enum):
     ENDING = "closing"
 
 
-class Connection(ABC):
+class Connection(ConnectionLink, ABC):
     """Serves one transport until it ends, in one task.
 
     A protocol implements `serve`, its loop, and `refuse`, its answer to an invalid request. The
@@ -73,13 +73,11 @@ class Connection(ABC):
 
     __slots__ = (
         "_scope",
-        "context",
         "cut_reason",
         "exchange",
         "guard",
         "has_served",
         "idle_since",
-        "link",
         "service",
         "state",
         "task",
@@ -93,7 +91,6 @@ class Connection(ABC):
         transport.join(service.poller)
         wire = Wire(transport, service.watchdog, service.http)
         self.wire: Wire = wire
-        self.link: ConnectionLink = ConnectionLink(service.info, wire, self)
         self.state: State = State.IDLE
         self.idle_since: float = trio.current_time()
         self.has_served: bool = False
@@ -193,6 +190,8 @@ class Connection(ABC):
         finally:
             self.service.watchdog.forget(self.wire)
             self.release()
+            # It refers to this connection, which only the garbage collector could free.
+            self.exchange = None
             self.service.connections.discard(self)
             if not self.service.connections:
                 self.service.on_idle()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from ..conn import Conn
+from ..conn import Conn, Link
 from ..exceptions import ClientDisconnected, MisuseError
 from ..http import Status, reason_phrase
 from ._errors import judge, log_failure, shutting_down
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextvars import Context
 
-    from ..conn import Link, RequestSource
+    from ..conn import RequestSource
     from ..http import Headers, RequestHead
     from ..swansong import Claim
-    from ..transport import Transport
     from ._service import Service
 
 __all__ = ["Carrier", "Exchange", "Phase"]
@@ -38,26 +37,20 @@ class Phase(enum.Enum):
     UPGRADED = "upgraded"
 
 
-class Carrier(Protocol):
-    """What an exchange knows of its connection.
+class Carrier(Link, Protocol):
+    """What an exchange knows of its connection, besides what the conn does.
 
     Attributes:
       service: What all connections of the server share.
-      transport: The transport to the peer.
       cut_reason: Why the connection was cut; None if it was not.
       context: The context variables that each request begins with; None: those of the last one.
       exchange: The one in progress, if there is one.
     """
 
     service: Service
-    transport: Transport
     cut_reason: str | None
     context: Context | None
     exchange: Exchange | None
-
-    @property
-    def link(self) -> Link:
-        """What a conn knows of the connection."""
 
 
 class Exchange(ABC):
@@ -132,7 +125,7 @@ class Exchange(ABC):
         self.carrier: Carrier = carrier
         self.head: RequestHead = head
         self.inbound: RequestSource = inbound
-        self.conn: Conn = Conn(carrier.link, head, inbound, start_time)
+        self.conn: Conn = Conn(carrier, head, inbound, start_time)
         self.phase: Phase = _HANDLER
         self.needs_reset: bool = False
         self.rest: bytes | memoryview | None = None

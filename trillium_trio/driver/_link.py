@@ -1,47 +1,46 @@
-"""The `Link` between a conn and its connection."""
+"""The `Link` of a conn: what it asks of its connection."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
+    from contextvars import Context
 
     from ..conn import Info
     from ..http import Headers
-    from ..transport import Transport
-    from ._exchange import Carrier
+    from ._exchange import Exchange
+    from ._service import Service
     from ._wire import Wire
 
 __all__ = ["ConnectionLink"]
 
 
-@final
 class ConnectionLink:
-    """The `Link` of every conn of one connection.
+    """The part of a connection that its conns know; see `Link`.
 
-    Args:
-      info: The server.
-      wire: The connection's own.
-      carrier: The connection.
+    A base class and no object beside it, which would take memory for each connection, and refer
+    back to it: then only the garbage collector could free a closed one.
     """
 
-    __slots__ = ("_carrier", "_wire", "info")
+    __slots__ = ("context",)
 
-    def __init__(self, info: Info, wire: Wire, carrier: Carrier) -> None:
-        self.info: Info = info
-        self._wire = wire
-        self._carrier = carrier
+    context: Context | None
+    # Slots of `Connection`.
+    service: Service
+    wire: Wire
+    exchange: Exchange | None
 
     @property
-    def transport(self) -> Transport:
+    def info(self) -> Info:
         """See `Link`."""
-        return self._wire.transport
+        return self.service.info
 
     async def is_disconnected(self, *, eof: bool) -> bool:
         """See `Link`.
@@ -50,18 +49,18 @@ class ConnectionLink:
           Changes nothing.
         """
         await trio.lowlevel.checkpoint()
-        self._wire.look()
-        return self._wire.is_gone or (eof and self._wire.is_eof)
+        self.wire.look()
+        return self.wire.is_gone or (eof and self.wire.is_eof)
 
     @asynccontextmanager
     async def cancel_on_disconnect(self, *, eof: bool) -> AsyncIterator[trio.CancelScope]:
         """See `Link`."""
         error: Exception | None = None
         # Not in the task, which may start after the first read of the block.
-        self._wire.begin_watch()
+        self.wire.begin_watch()
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
-                nursery.start_soon(partial(self._wire.watch, scope, eof=eof))
+                nursery.start_soon(partial(self.wire.watch, scope, eof=eof))
                 try:
                     yield scope
                 except Exception as caught:  # raised below, not in a group
@@ -76,12 +75,12 @@ class ConnectionLink:
         Cancellation:
           Ends the wait; bytes received meanwhile are kept.
         """
-        self._wire.look()
-        await self._wire.wait_gone(eof=eof)
+        self.wire.look()
+        await self.wire.wait_gone(eof=eof)
 
     def send_now(self) -> Coroutine[object, object, bytes | None]:
         """See `Link`."""
-        exchange = self._carrier.exchange
+        exchange = self.exchange
         assert exchange is not None, "its handler runs"
         return exchange.send_now()
 
@@ -91,14 +90,11 @@ class ConnectionLink:
         Cancellation:
           Part of it may have been sent: the connection can only be aborted.
         """
-        exchange = self._carrier.exchange
+        exchange = self.exchange
         assert exchange is not None, "its handler runs"
         await exchange.send_interim(status, fields)
 
     def isolate(self) -> None:
         """See `Link`."""
-        if self._carrier.context is None:
-            self._carrier.context = copy_context()
-
-    def __repr__(self) -> str:
-        return f"<ConnectionLink {self._wire.transport.peer}>"
+        if self.context is None:
+            self.context = copy_context()

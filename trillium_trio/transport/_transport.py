@@ -58,7 +58,7 @@ class Transport(ABC):
       wake_reason: The reason of the last `wake`, until `clear_wake`. Waits raise while it is set.
     """
 
-    __slots__ = ("_address", "_peer", "_woken_by", "listener", "wake_reason")
+    __slots__ = ("_address", "_woken_by", "listener", "wake_reason")
 
     sends_at_once: ClassVar[bool] = True
     """Whether `send_nowait` is of use: it takes what there is room for."""
@@ -77,7 +77,6 @@ class Transport(ABC):
         self.wake_reason: object | None = None
         self._woken_by: object | None = None
         self._address = address
-        self._peer: tuple[str, int] | None = None
 
     @property
     def peer(self) -> str:
@@ -100,11 +99,11 @@ class Transport(ABC):
     @property
     def peer_address(self) -> tuple[str, int] | None:
         """The peer's IP address, as in `peer_ip`, and its port; None on a unix socket."""
-        if self._peer is None:
-            match self._address:
-                case (str(host), int(port), *_):
-                    self._peer = (unmapped(host), port)
-        return self._peer
+        match self._address:
+            case (str(host), int(port), *_):
+                return unmapped(host), port
+            case _:
+                return None
 
     @property
     def is_secure(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from typing import TYPE_CHECKING
 
@@ -222,7 +223,7 @@ async def test_a_label_and_a_repr_while_it_handles(nursery: trio.Nursery) -> Non
     seen: list[str] = []
 
     async def handler(conn: tt.Conn) -> tt.Conn:
-        for each in (connection.label, connection.exchange, connection.wire, connection.link):
+        for each in (connection.label, connection.exchange, connection.wire):
             seen.append(str(each))
         return conn
 
@@ -231,7 +232,30 @@ async def test_a_label_and_a_repr_while_it_handles(nursery: trio.Nursery) -> Non
     await client.get("/it")
     assert seen[:2] == ["GET /it", "<Http1Exchange GET /it in the handler>"]
     assert seen[2].startswith("<Wire <StreamTransport")
-    assert seen[3] == "<ConnectionLink 192.0.2.1:5>"
+
+
+@pytest.mark.parametrize("option", ["keep-alive", "close"])
+async def test_a_closed_connection_is_freed_without_the_collector(
+    nursery: trio.Nursery, option: str
+) -> None:
+    client, transport = plain_pair()
+    start(nursery, make_service(facts), transport)
+    del transport
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: %b\r\n\r\n" % option.encode())
+        assert (await client.response()).status == 200
+        await client.stream.aclose()
+        await settled()
+        gc.collect()
+        left = [each for each in gc.garbage if isinstance(each, Http1Connection)]
+    finally:
+        gc.set_debug(0)
+        gc.enable()
+        gc.garbage.clear()
+    assert left == []
 
 
 async def test_background_work_is_the_server_s(autojump_clock: object) -> None:
