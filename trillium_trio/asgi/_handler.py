@@ -102,7 +102,8 @@ class Asgi(Handler):
         except BaseException as error:
             await cycle.fail(error)
         else:
-            await cycle.finish()
+            if not cycle.is_complete:
+                await cycle.finish()
         return conn.halt()
 
     async def _run_websocket(self, conn: Conn) -> None:

@@ -14,14 +14,15 @@ from ._errors import SendError, app_name, translated, was_disconnected
 from ._sending import Sending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..conn import Conn
     from ._types import AsgiApp, Message
 
 __all__ = ["HttpCycle"]
 
 _STATUS_WITHOUT_BODY = frozenset({204, 304})
+# Ours to say; but where there is no body, the length only says what a response with one would have.
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+_TRANSFER_ENCODING = frozenset({"transfer-encoding"})
 
 
 @final
@@ -187,14 +188,12 @@ class HttpCycle:
             raise MisuseError("http.response.start was sent before")
         conn = self._conn
         status = message["status"]
-        fields, self._length = _fields(
-            message.get("headers", ()),
-            # For these it only says what a response with a body would have.
-            keeps_length=conn.method == "HEAD" or status in _STATUS_WITHOUT_BODY,
+        has_no_body = status in _STATUS_WITHOUT_BODY or conn.method == "HEAD"
+        framing = conn.with_status(status).response_headers.extend_raw(
+            message.get("headers", ()), without=_TRANSFER_ENCODING if has_no_body else _FRAMING
         )
-        conn.with_status(status)
-        if fields:
-            conn.response_headers.extend_raw(fields)
+        if framing:
+            self._length = _length_in(framing)
         self._expects_trailers = bool(message.get("trailers", False))
         self._is_started = True
 
@@ -236,8 +235,8 @@ class HttpCycle:
             return
         if not self._expects_trailers or self._sending is None:
             raise MisuseError("http.response.trailers has to follow the body, and be announced")
-        fields, _ = _fields(message.get("headers", ()), keeps_length=True)
-        self._conn.response_trailers.extend_raw(fields)
+        trailers = self._conn.response_trailers
+        trailers.extend_raw(message.get("headers", ()), without=_TRANSFER_ENCODING)
         if not message.get("more_trailers", False):
             await self._push(b"", more=False)
 
@@ -308,27 +307,20 @@ class HttpCycle:
         raise error
 
 
-def _fields(
-    pairs: Iterable[tuple[bytes, bytes]], *, keeps_length: bool
-) -> tuple[list[tuple[bytes, bytes]], int | None]:
-    """Return the fields to send, and the declared length of the body.
+def _length_in(framing: list[tuple[str, str]]) -> int | None:
+    """Return the declared length of a body.
 
-    Transfer-Encoding is ours to say, and Content-Length as well unless it is to be kept.
+    Args:
+      framing: The Content-Length and Transfer-Encoding fields. The latter is ours to say.
 
     Raises:
       ValueError: There are several lengths, or the one is no number.
-      TypeError: A name or value is not bytes.
     """
-    fields = []
     length: int | None = None
-    for given_name, given_value in pairs:
-        name = given_name if type(given_name) is bytes else bytes(as_bytes(given_name))
-        value = given_value if type(given_value) is bytes else bytes(as_bytes(given_value))
-        lower = name.lower()
-        if lower == b"content-length" and not keeps_length:
-            if not value.isdigit() or length not in {None, int(value)}:
+    for name, value in framing:
+        if name == "content-length":
+            number = int(value) if value.isdecimal() else None  # of latin-1 only 0 to 9 are
+            if number is None or (length is not None and length != number):
                 raise ValueError(f"Content-Length is not one number: {value!r}")
-            length = int(value)
-        elif lower != b"transfer-encoding":
-            fields.append((name, value))
-    return fields, length
+            length = number
+    return length

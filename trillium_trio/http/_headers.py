@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import ClassVar, final
 
+from .._util import as_bytes
+
 __all__ = ["Headers", "split_block"]
 
 # RFC 9110, 5.6.2: token.
@@ -142,17 +144,37 @@ class Headers:
             ]
         return split_block(block)
 
-    def extend_raw(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    def extend_raw(
+        self, pairs: Iterable[tuple[bytes, bytes]], *, without: frozenset[str] = frozenset()
+    ) -> list[tuple[str, str]]:
         """Add fields at the end, as `append` does, from the bytes that are to be sent.
 
+        Args:
+          pairs: The fields, each of two bytes-like objects.
+          without: Lower-case names of fields to leave out.
+
+        Returns:
+          What was left out, as (name in lower case, value) pairs.
+
         Raises:
-          ValueError: As for the class. Nothing has changed.
+          ValueError, TypeError: As for the class. Nothing has changed.
         """
-        fields = []
+        fields: list[_Field] = []
+        left_out: list[tuple[str, str]] = []
         for name, value in pairs:
-            is_short = len(value) <= _MAX_CACHED_CHARACTERS and len(name) <= _MAX_CACHED_CHARACTERS
-            fields.append((_cached_raw if is_short else _check_raw)(name, value))
-        self._split().extend(fields)
+            if type(name) is not bytes or type(value) is not bytes:
+                name, value = bytes(as_bytes(name)), bytes(as_bytes(value))  # noqa: PLW2901 (equal)
+            is_short = len(name) + len(value) <= _MAX_CACHED_CHARACTERS
+            field = _cached_raw(name, value) if is_short else _check_raw(name, value)
+            if field[0] in without:
+                left_out.append((field[0], field[2]))
+            else:
+                fields.append(field)
+        if self._block is None:
+            self._fields += fields
+        else:
+            self._split().extend(fields)
+        return left_out
 
     def render(self) -> bytes:
         """Return the header lines for the wire, without the empty line after them."""
@@ -249,7 +271,7 @@ def _checked(name: str, value: str) -> _Field:
     """Return a field that is safe to send."""
     if type(name) is not str or type(value) is not str:
         name, value = _plain(name, value)
-    if len(value) <= _MAX_CACHED_CHARACTERS and len(name) <= _MAX_CACHED_CHARACTERS:
+    if len(name) + len(value) <= _MAX_CACHED_CHARACTERS:
         return _cached(name, value)
     return _check(name, value)
 

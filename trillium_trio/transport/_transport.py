@@ -99,7 +99,10 @@ class Transport(ABC):
     @property
     def peer_address(self) -> tuple[str, int] | None:
         """The peer's IP address, as in `peer_ip`, and its port; None on a unix socket."""
-        match self._address:
+        address = self._address
+        if type(address) is tuple and len(address) == 2 and type(address[0]) is str:
+            return address  # of IPv4, which is the usual case
+        match address:
             case (str(host), int(port), *_):
                 return unmapped(host), port
             case _:
