@@ -3,6 +3,7 @@
 .. code-block:: text
 
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
+    Cookies         what the client sent, and what the response sets
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Health          liveness and readiness, which differ while the server drains
     Router          the handler of the most specific route; Params has its parameters
@@ -12,6 +13,7 @@
 
 from __future__ import annotations
 
+from ._cookies import CookieJar, Cookies
 from ._event_stream import Event, EventStream
 from ._health import Health
 from ._sync import sync_handler
@@ -34,6 +36,8 @@ __all__ = [
     "ChannelError",
     "Channels",
     "Converter",
+    "CookieJar",
+    "Cookies",
     "Event",
     "EventStream",
     "Health",

@@ -12,11 +12,13 @@ know how they are received or sent.
     HttpConfig      limits and timeouts of connections
     TypeMap         state, one value per type
     http_date       IMF-fixdate
+    parse_cookies   the Cookie field; set_cookie renders Set-Cookie
 """
 
 from __future__ import annotations
 
 from ._body import Body, BodyLike, BodySource, ReceivesSome
+from ._cookies import SameSite, parse_cookies, set_cookie
 from ._dates import http_date
 from ._headers import Headers
 from ._http_config import HttpConfig
@@ -32,8 +34,11 @@ __all__ = [
     "HttpConfig",
     "ReceivesSome",
     "RequestHead",
+    "SameSite",
     "Status",
     "TypeMap",
     "http_date",
+    "parse_cookies",
     "reason_phrase",
+    "set_cookie",
 ]
