@@ -169,6 +169,27 @@ def test_routing_keeps_notes(start: Callable[[str], Program]) -> None:
     assert program.stop().startswith("<Router(3 routes)>\n  GET   /")
 
 
+def test_sessions_remember_a_visitor(start: Callable[[str], Program]) -> None:
+    program = start("sessions")
+    cookie = ""
+
+    def ask(method: str, path: str, body: bytes = b"") -> str:
+        nonlocal cookie
+        with closing(Connection(program.path)) as browser:
+            browser.request(method, path, body, {"cookie": cookie} if cookie else {})
+            response = browser.getresponse()
+            if (sent := response.getheader("set-cookie")) is not None:
+                cookie = sent.partition(";")[0]
+            return f"{response.status} {response.read().decode()}"
+
+    assert ask("GET", "/") == "200 stranger, visit 1\n"
+    assert ask("POST", "/login", b"ada") == "303 "
+    assert ask("GET", "/") == "200 ada, visit 2\n"
+    assert ask("POST", "/logout") == "303 "
+    assert ask("GET", "/") == "200 stranger, visit 1\n"
+    program.stop()
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

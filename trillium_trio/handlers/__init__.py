@@ -7,6 +7,7 @@
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Health          liveness and readiness, which differ while the server drains
     Router          the handler of the most specific route; Params has its parameters
+    Sessions        what a server remembers of a browser, in a sealed cookie or a store
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     sync_handler    a plain function, in a worker thread
 """
@@ -19,6 +20,7 @@ from ._health import Health
 from ._sync import sync_handler
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .router import Converter, Params, Router
+from .sessions import MemoryStore, Session, Sessions, SessionStore
 from .websocket import (
     Accepted,
     MessageCodec,
@@ -41,11 +43,15 @@ __all__ = [
     "Event",
     "EventStream",
     "Health",
+    "MemoryStore",
     "MessageCodec",
     "Params",
     "RedisBroker",
     "Refused",
     "Router",
+    "Session",
+    "SessionStore",
+    "Sessions",
     "WebSocket",
     "WebSocketConn",
     "accept_key",

@@ -12,6 +12,7 @@ know how they are received or sent.
     HttpConfig      limits and timeouts of connections
     TypeMap         state, one value per type
     http_date       IMF-fixdate
+    add_vary        the Vary field
     parse_cookies   the Cookie field; set_cookie renders Set-Cookie
 """
 
@@ -25,6 +26,7 @@ from ._http_config import HttpConfig
 from ._request_head import RequestHead
 from ._state import TypeMap
 from ._status import Status, reason_phrase
+from ._vary import add_vary
 
 __all__ = [
     "Body",
@@ -37,6 +39,7 @@ __all__ = [
     "SameSite",
     "Status",
     "TypeMap",
+    "add_vary",
     "http_date",
     "parse_cookies",
     "reason_phrase",
