@@ -190,6 +190,24 @@ def test_sessions_remember_a_visitor(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_guarded_asks_for_a_token_and_limits_time(start: Callable[[str], Program]) -> None:
+    program = start("guarded")
+
+    def ask(target: str, token: str) -> str:
+        with closing(Connection(program.path)) as client:
+            fields = {"authorization": f"Bearer {token}", "x-request-id": "my-id"}
+            client.request("GET", target, headers=fields)
+            response = client.getresponse()
+            return f"{response.status} {response.read().decode()}"
+
+    assert ask("/", "letmein") == "200 a report for ada, request my-id\n"
+    assert ask("/", "wrong").startswith("401 ")
+    assert ask("/?5", "letmein").startswith("503 ")
+    assert program.get("/readyz").startswith("200 ")
+    assert "429" in {ask("/", "wrong")[:3] for _ in range(20)}
+    program.stop()
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

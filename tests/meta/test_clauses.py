@@ -11,7 +11,23 @@ import re
 
 from tests.meta._tree import ROOT, parsed_tests, relative
 
-FAMILIES = ("SW", "SV", "CN", "HD", "SE", "WS", "AS", "CH", "RT", "CK", "SS", "CL")
+FAMILIES = (
+    "SW",
+    "SV",
+    "CN",
+    "HD",
+    "SE",
+    "WS",
+    "AS",
+    "CH",
+    "RT",
+    "CK",
+    "SS",
+    "RQ",
+    "AU",
+    "LM",
+    "CL",
+)
 
 HEADING = re.compile(rf"^## ((?:{'|'.join(FAMILIES)})-\d+): \S", re.MULTILINE)
 ANY_HEADING = re.compile(rf"^#+ .*\b(?:{'|'.join(FAMILIES)})-\d+.*$", re.MULTILINE)

@@ -98,6 +98,14 @@ class Conn:
         """The method, case-sensitive, as sent."""
         return self._head.method
 
+    def with_method(self, method: str) -> Conn:
+        """Have the handlers after this one see another method; the log keeps the one that was sent.
+
+        The response is still framed for that one: a HEAD gets no body.
+        """
+        self._head = self._head.with_method(method)
+        return self
+
     @property
     def path(self) -> str:
         """The path of the target, not percent-decoded."""

@@ -2,22 +2,34 @@
 
 .. code-block:: text
 
+    BasicAuth       who asks, by name and password; BearerAuth by token
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
+    Concurrency     so many requests at once, the others in line; LoadShed, RateLimit
+    ConnId          an id for each request, its response and its log lines
     Cookies         what the client sent, and what the response sets
     EventStream     server-sent events from a generator, which may send a last one at the stop
+    Head            HEAD as GET without the body; MethodOverride for forms
     Health          liveness and readiness, which differ while the server drains
+    Host            which hosts are served; RedirectHttps
     Router          the handler of the most specific route; Params has its parameters
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
+    Timeout         a bound on the time that a handler takes
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     sync_handler    a plain function, in a worker thread
 """
 
 from __future__ import annotations
 
+from ._auth import BasicAuth, BearerAuth
+from ._conn_id import ConnId, ConnIdFilter
 from ._cookies import CookieJar, Cookies
 from ._event_stream import Event, EventStream
 from ._health import Health
+from ._hosts import Host, RedirectHttps
+from ._limits import Concurrency, LoadShed, RateLimit
+from ._method import Head, MethodOverride
 from ._sync import sync_handler
+from ._timeout import Timeout
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
@@ -33,25 +45,37 @@ from .websocket import (
 
 __all__ = [
     "Accepted",
+    "BasicAuth",
+    "BearerAuth",
     "Broker",
     "Channel",
     "ChannelError",
     "Channels",
+    "Concurrency",
+    "ConnId",
+    "ConnIdFilter",
     "Converter",
     "CookieJar",
     "Cookies",
     "Event",
     "EventStream",
+    "Head",
     "Health",
+    "Host",
+    "LoadShed",
     "MemoryStore",
     "MessageCodec",
+    "MethodOverride",
     "Params",
+    "RateLimit",
+    "RedirectHttps",
     "RedisBroker",
     "Refused",
     "Router",
     "Session",
     "SessionStore",
     "Sessions",
+    "Timeout",
     "WebSocket",
     "WebSocketConn",
     "accept_key",

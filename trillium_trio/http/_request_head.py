@@ -70,6 +70,16 @@ class RequestHead:
         self.expects_continue: bool = expects_continue
         self.wants_upgrade: bool = wants_upgrade
 
+    def with_method(self, method: str) -> RequestHead:
+        """Return a copy with another method; it shares the fields."""
+        return RequestHead(
+            *(method, self.target, self.version, self.headers, self.content_length),
+            self.keep_alive,
+            is_chunked=self.is_chunked,
+            expects_continue=self.expects_continue,
+            wants_upgrade=self.wants_upgrade,
+        )
+
     @property
     def headers(self) -> Headers:
         """The header fields."""
