@@ -208,6 +208,29 @@ def test_guarded_asks_for_a_token_and_limits_time(start: Callable[[str], Program
     program.stop()
 
 
+def test_site_has_pages_for_errors(start: Callable[[str], Program]) -> None:
+    program = start("site")
+
+    def ask(path: str, **fields: str) -> tuple[http.client.HTTPResponse, str]:
+        with closing(Connection(program.path)) as client:
+            client.request("GET", path, headers={"accept": "text/html", **fields})
+            response = client.getresponse()
+            return response, response.read().decode()
+
+    response, page = ask("/")
+    assert 'script nonce="' in page
+    assert "script-src 'nonce-" in (response.getheader("content-security-policy") or "")
+    response, page = ask("/nothing")
+    assert response.status == 404
+    assert "<h1>Not Found</h1>" in page
+    response, page = ask("/bug")
+    assert response.status == 500
+    assert "stock" not in page
+    response, _ = ask("/prices", origin="https://shop.example.com")
+    assert response.getheader("access-control-allow-origin") == "https://shop.example.com"
+    program.stop()
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

@@ -30,12 +30,13 @@ from ._handler import (
 )
 from ._info import Info, ServerSettings, Starter
 from ._link import Link
-from ._on_conn import HasState, Mounted, OnConn
+from ._on_conn import Failure, HasState, Mounted, OnConn
 from ._request_body import RequestBody, RequestSource
 from ._upgrade import Upgrade
 
 __all__ = [
     "Conn",
+    "Failure",
     "Handler",
     "HandlerLike",
     "HasState",

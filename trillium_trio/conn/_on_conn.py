@@ -9,7 +9,7 @@ from ..exceptions import MisuseError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HasState", "Mounted", "OnConn"]
+__all__ = ["Failure", "HasState", "Mounted", "OnConn"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,23 @@ class OnConn:
                 "put it in front of the handler that asks"
             )
         return value
+
+
+@final
+class Failure(OnConn, left_by="the server"):
+    """The exception that the response is for, unless it is an `HttpError`: for ``before_send``.
+
+    Attributes:
+      error: The exception. It is logged already.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"<Failure {type(self.error).__name__}>"
 
 
 @final

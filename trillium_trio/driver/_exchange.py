@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from ..conn import Conn, Link
-from ..exceptions import ClientDisconnected, MisuseError
+from ..conn import Conn, Failure, Link
+from ..exceptions import ClientDisconnected, HttpError, MisuseError
 from ..http import Status, reason_phrase
 from ._errors import judge, log_failure, shutting_down
 from ._outbound import close_body
@@ -346,6 +346,9 @@ class Exchange(ABC):
         except BaseException:
             await close_body(self.conn.raw_body)  # it will not be sent
             raise
+        finally:
+            # Its traceback refers to the conn: only the garbage collector could free the two.
+            self.conn.take_state(Failure)
 
     async def _answer_with(self, error: BaseException) -> bool:
         """Turn an exception into a response; return False if it cannot be answered."""
@@ -358,6 +361,8 @@ class Exchange(ABC):
         if verdict.status is None:
             return False
         self._reset(verdict.status, verdict.headers)
+        if not issubclass(type(error), HttpError) and self.carrier.service.before_send is not None:
+            self.conn.insert_state(Failure(error))
         return True
 
     def _reset(self, status: int, fields: Iterable[tuple[str, str]]) -> None:

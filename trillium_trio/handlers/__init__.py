@@ -7,11 +7,14 @@
     Concurrency     so many requests at once, the others in line; LoadShed, RateLimit
     ConnId          an id for each request, its response and its log lines
     Cookies         what the client sent, and what the response sets
+    Cors            what pages of other origins may do
+    ErrorPages      pages for errors, with the traceback where the service is developed
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Head            HEAD as GET without the body; MethodOverride for forms
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
     Router          the handler of the most specific route; Params has its parameters
+    SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
     Timeout         a bound on the time that a handler takes
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
@@ -23,14 +26,17 @@ from __future__ import annotations
 from ._auth import BasicAuth, BearerAuth
 from ._conn_id import ConnId, ConnIdFilter
 from ._cookies import CookieJar, Cookies
+from ._cors import Cors
 from ._event_stream import Event, EventStream
 from ._health import Health
 from ._hosts import Host, RedirectHttps
 from ._limits import Concurrency, LoadShed, RateLimit
 from ._method import Head, MethodOverride
+from ._security_headers import SecurityHeaders
 from ._sync import sync_handler
 from ._timeout import Timeout
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
+from .error_pages import ErrorPages
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
 from .websocket import (
@@ -57,6 +63,8 @@ __all__ = [
     "Converter",
     "CookieJar",
     "Cookies",
+    "Cors",
+    "ErrorPages",
     "Event",
     "EventStream",
     "Head",
@@ -72,6 +80,7 @@ __all__ = [
     "RedisBroker",
     "Refused",
     "Router",
+    "SecurityHeaders",
     "Session",
     "SessionStore",
     "Sessions",

@@ -15,7 +15,7 @@ from .._log import callable_name, kind_of
 from .._util import check_number
 from ..conn import Handler
 from ..exceptions import ConfigError
-from ..http import Body
+from ..http import Body, media_weight
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -32,7 +32,6 @@ _MAX_ID_CHARACTERS = 1024
 # The line ends of the format. Any of them in a value would begin another field.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # What a media range in Accept may cover (RFC 9110, 12.5.1).
-_RANGES = frozenset({"*/*", "text/*", _MEDIA_TYPE})
 
 
 @final
@@ -152,7 +151,8 @@ class EventStream(Handler):
         Cancellation:
           None: it does not wait.
         """
-        if conn.method not in {"GET", "HEAD"} or not _is_accepted(conn):
+        accept = conn.request_headers.get_all("accept")
+        if conn.method not in {"GET", "HEAD"} or not media_weight(accept, _MEDIA_TYPE):
             return conn
         conn.with_response_header("content-type", _MEDIA_TYPE)
         # A cache would store the stream; a proxy that compresses or buffers it would delay events.
@@ -268,15 +268,3 @@ def _encoded(event: object) -> bytes:
     if not isinstance(event, Event):
         raise TypeError(f"an event stream yields Event or str, not {kind_of(event)}")
     return event.encode()
-
-
-def _is_accepted(conn: Conn) -> bool:
-    """Whether the client accepts the format; without Accept it accepts everything."""
-    accept = ",".join(conn.request_headers.get_all("accept"))
-    if not accept.strip():
-        return True
-    for each in accept.split(","):
-        media_range, *parameters = (part.strip().lower() for part in each.split(";"))
-        if media_range in _RANGES and not any(re.fullmatch(r"q=0(\.0*)?", p) for p in parameters):
-            return True
-    return False

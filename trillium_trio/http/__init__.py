@@ -13,11 +13,13 @@ know how they are received or sent.
     TypeMap         state, one value per type
     http_date       IMF-fixdate
     add_vary        the Vary field
+    media_weight    what Accept says of a media type; accepted_codings of content codings
     parse_cookies   the Cookie field; set_cookie renders Set-Cookie
 """
 
 from __future__ import annotations
 
+from ._accept import accepted_codings, media_weight
 from ._body import Body, BodyLike, BodySource, ReceivesSome
 from ._cookies import SameSite, parse_cookies, set_cookie
 from ._dates import http_date
@@ -39,8 +41,10 @@ __all__ = [
     "SameSite",
     "Status",
     "TypeMap",
+    "accepted_codings",
     "add_vary",
     "http_date",
+    "media_weight",
     "parse_cookies",
     "reason_phrase",
     "set_cookie",
