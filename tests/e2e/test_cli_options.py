@@ -157,6 +157,40 @@ def test_cl_2_the_order_of_precedence(start: Start, tmp_path: Path) -> None:
     assert found["write_timeout"] == 30, "the default"
 
 
+LISTENERS = ["option", "variable", "file", "code", "inherited", "host"]
+
+
+@pytest.mark.parametrize("first", LISTENERS)
+def test_cl_2_the_order_of_precedence_of_listeners(first: str, tmp_path: Path) -> None:
+    code = "import app\nserver = app.tt.config().bind_unix('code').server(app.hello)\n"
+    (tmp_path / "bound.py").write_text(code, encoding="utf-8")
+    (tmp_path / "env").write_text("TRILLIUM_BIND=unix:file\n", encoding="utf-8")
+    given = LISTENERS[LISTENERS.index(first) :]
+    arguments = ["bound:server" if "code" in given else "app:hello"]
+    arguments += ["--bind", "unix:option"] if "option" in given else []
+    arguments += ["--env-file", "env"] if "file" in given else []
+    environ = {"HOST": "./host"}
+    environ |= {"TRILLIUM_BIND": "unix:variable"} if "variable" in given else {}
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number, port = listening.fileno(), listening.getsockname()[1]
+        environ |= {"LISTEN_FD": str(number)} if "inherited" in given else {}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trillium_trio", *arguments],
+            cwd=tmp_path,
+            env=clean_environment() | environ,
+            pass_fds=[number],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    address = {"inherited": f"http://127.0.0.1:{port}", "host": "unix:./host"}
+    assert line.endswith(f"listening on {address.get(first, f'unix:{first}')}\n")
+    assert process.returncode == 0
+
+
 def test_cl_2_a_config_in_code_is_where_options_start(start: Start) -> None:
     process = start("app:app", "--config", "app:config", "--max-connections", "9")
     found = settings(process)
@@ -239,6 +273,16 @@ def test_cl_5_tls_files_a_password_and_a_plain_listener(start: Start, tmp_path: 
         assert connection.getresponse().read() == b"hello"
     assert ask_tls(port, client_context()).endswith(b"hello")
     stop(process)
+
+
+def test_cl_5_the_password_may_be_an_option(tmp_path: Path) -> None:
+    command = ["openssl", "pkey", "-in", str(PEM), "-aes128", "-passout", "pass:secret"]
+    (tmp_path / "key.pem").write_bytes(
+        subprocess.run(command, check=True, capture_output=True).stdout
+    )
+    arguments = ["app:hello", "--check", "--certfile", str(PEM), "--keyfile", "key.pem"]
+    assert run(tmp_path, *arguments, "--keyfile-password", "secret").returncode == 0
+    assert run(tmp_path, *arguments, "--keyfile-password", "wrong").returncode == 2
 
 
 def test_cl_5_a_client_without_a_certificate_is_refused(start: Start) -> None:
