@@ -52,7 +52,8 @@ class LiveLine:
         with self._lock:
             if self._text or text:
                 # A line that wraps could not be cleared.
-                self._write(_CLEAR + text[: self._width()])
+                width = self._width()
+                self._write(_CLEAR + (text if len(text) <= width else text[: width - 3] + "..."))
             self._text = text
 
     @contextmanager

@@ -89,8 +89,9 @@ def log_to_stderr(level: str, kind: str) -> LiveLine | None:
     if kind == "json":
         handler.setFormatter(JsonFormatter())
     else:
-        is_coloured = sys.stderr.isatty() and wants_colour()
-        handler.setFormatter(PlainFormatter(is_coloured=is_coloured))
+        is_terminal = sys.stderr.isatty()
+        is_coloured = is_terminal and wants_colour()
+        handler.setFormatter(PlainFormatter(has_date=not is_terminal, is_coloured=is_coloured))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level.upper())
@@ -116,10 +117,18 @@ class _Handler(logging.StreamHandler["TextIO"]):
 
 @final
 class PlainFormatter(logging.Formatter):
-    """Time, level, logger and message; the level in colour if requested."""
+    """Time, level, logger and message.
 
-    def __init__(self, *, is_coloured: bool) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    Args:
+      has_date: Whether the time has its date and milliseconds. Without them, the line of a listener
+        fits 80 columns.
+      is_coloured: Whether the level is in colour.
+    """
+
+    def __init__(self, *, has_date: bool, is_coloured: bool) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s: %(message)s", None if has_date else "%H:%M:%S"
+        )
         self._is_coloured = is_coloured
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name in logging)

@@ -60,8 +60,10 @@ def test_cl_8_a_record_is_written_above_the_line() -> None:
 
 def test_cl_8_the_line_never_wraps() -> None:
     stream = io.StringIO()
-    LiveLine(stream).show("x" * 200)
-    assert stream.getvalue() == CLEAR + "x" * 79
+    live = LiveLine(stream)
+    live.show("x" * 80)
+    live.show("y" * 79)
+    assert stream.getvalue() == CLEAR + "x" * 76 + "..." + CLEAR + "y" * 79
 
 
 def test_cl_8_without_a_line_nothing_is_cleared() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,22 @@ def test_cl_6_an_extra_field_cannot_replace_what_a_record_is() -> None:
 )
 def test_cl_6_the_level_has_its_colour_on_a_terminal(level: int, shown: str) -> None:
     text = record("ERROR", level)
-    assert PlainFormatter(is_coloured=True).format(text).endswith(f" {shown} shop: ERROR")
-    assert "\033" not in PlainFormatter(is_coloured=False).format(text)
+    coloured = PlainFormatter(has_date=True, is_coloured=True).format(text)
+    assert coloured.endswith(f" {shown} shop: ERROR")
+    assert "\033" not in PlainFormatter(has_date=True, is_coloured=False).format(text)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_cl_6_a_terminal_gets_the_time_of_day(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream := Terminal() if is_terminal else io.StringIO())
+    log_to_stderr("info", "plain")
+    logging.getLogger("shop").info("sold out")
+    date = "" if is_terminal else r"\d{4}-\d\d-\d\d "
+    milliseconds = "" if is_terminal else r",\d{3}"
+    line = rf"{date}\d\d:\d\d:\d\d{milliseconds} INFO shop: sold out\n"
+    assert re.fullmatch(line, stream.getvalue())
 
 
 class Terminal(io.StringIO):
