@@ -477,7 +477,7 @@ def test_cl_12_fields_for_each_response(start: Start) -> None:
     stop(process)
 
 
-def test_cl_13_a_shell_completes_options_and_values(tmp_path: Path) -> None:
+def test_cl_13_a_shell_completes_options_values_and_files(tmp_path: Path) -> None:
     def complete(*words: str) -> list[str]:
         environ = {
             "_TRILLIUM_TRIO_COMPLETE": "bash_complete",
@@ -492,7 +492,10 @@ def test_cl_13_a_shell_completes_options_and_values(tmp_path: Path) -> None:
             text=True,
             check=False,
         )
-        return [line.partition(",")[2] for line in found.stdout.splitlines()]
+        return found.stdout.splitlines()
 
-    assert complete("--drain") == ["--drain-delay", "--drain-timeout"]
-    assert complete("--log-format", "") == ["plain", "json"]
+    assert complete("--drain") == ["plain,--drain-delay", "plain,--drain-timeout"]
+    assert complete("--log-format", "") == ["plain,plain", "plain,json"]
+    # The shell completes these by itself.
+    assert complete("--certfile", "ce") == ["file,ce"]
+    assert complete("path/to/sh") == ["file,path/to/sh"]

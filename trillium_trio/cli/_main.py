@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from .._log import SafeLogger
 from ._check import checking
@@ -22,6 +23,11 @@ def main() -> None:
     _command()
 
 
+def _complete_target(*event: object) -> list[CompletionItem]:
+    """Have the shell complete the file of a target: nothing is imported for a key press."""
+    return [CompletionItem(event[-1], type="file")]
+
+
 @click.command(
     cls=OptionsCommand,
     context_settings={"auto_envvar_prefix": "TRILLIUM", "help_option_names": ["-h", "--help"]},
@@ -29,7 +35,7 @@ def main() -> None:
     "--drain-timeout. Exit status: 0 drained clean, 1 something was cut off, 2 usage, "
     "3 could not start.",
 )
-@click.argument("target", metavar="MODULE:ATTR")
+@click.argument("target", metavar="MODULE:ATTR", shell_complete=_complete_target)
 @click.version_option(package_name="trillium-trio")
 @click.pass_context
 def _command(context: click.Context, /, target: str, **_: object) -> None:
