@@ -231,6 +231,15 @@ def test_site_has_pages_for_errors(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_pages_come_from_templates(start: Callable[[str], Program]) -> None:
+    program = start("pages")
+    assert '<li><a href="/fish &amp; chips">' in program.get("/")
+    assert "<h1>fish &amp; chips</h1><p>9</p>" in program.get("/fish%20&%20chips")
+    assert program.get("/nothing").startswith("404 ")
+    assert program.get("/all").endswith("line 99999\n")
+    program.stop()
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

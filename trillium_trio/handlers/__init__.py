@@ -16,6 +16,7 @@
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
+    Templates       pages from templates of jinja2
     Timeout         a bound on the time that a handler takes
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     sync_handler    a plain function, in a worker thread
@@ -34,6 +35,7 @@ from ._limits import Concurrency, LoadShed, RateLimit
 from ._method import Head, MethodOverride
 from ._security_headers import SecurityHeaders
 from ._sync import sync_handler
+from ._templates import Renderer, Templates
 from ._timeout import Timeout
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .error_pages import ErrorPages
@@ -79,11 +81,13 @@ __all__ = [
     "RedirectHttps",
     "RedisBroker",
     "Refused",
+    "Renderer",
     "Router",
     "SecurityHeaders",
     "Session",
     "SessionStore",
     "Sessions",
+    "Templates",
     "Timeout",
     "WebSocket",
     "WebSocketConn",
