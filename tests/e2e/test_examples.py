@@ -240,6 +240,23 @@ def test_pages_come_from_templates(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_forms_take_a_picture(start: Callable[[str], Program]) -> None:
+    program = start("forms")
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nCat\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="picture"; filename="c.png"\r\n\r\n'
+        b"12345\r\n--x--\r\n"
+    )
+    with closing(Connection(program.path)) as client:
+        fields = {"content-type": "multipart/form-data; boundary=x"}
+        client.request("POST", "/", body, fields)
+        response = client.getresponse()
+        assert response.read() == b"Cat: 5 bytes, 5994471a\n"
+    assert b"enctype=multipart" in program.get("/").encode()
+    assert program.get("/", "POST", b"x").startswith("415 ")
+    program.stop()
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

@@ -87,6 +87,11 @@ class RequestBody:
         """Whether every byte has been read."""
         return self._source.is_complete
 
+    def with_max_bytes(self, max_bytes: int) -> Self:
+        """Have this body another limit than `HttpConfig.max_body_bytes`."""
+        self._max_bytes = max_bytes
+        return self
+
     async def read(self, max_bytes: int | None = None) -> bytes:
         """Read the rest of the body into memory.
 

@@ -10,6 +10,7 @@
     Cors            what pages of other origins may do
     ErrorPages      pages for errors, with the traceback where the service is developed
     EventStream     server-sent events from a generator, which may send a last one at the stop
+    Forms           forms and uploads, urlencoded and multipart
     Head            HEAD as GET without the body; MethodOverride for forms
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
@@ -39,6 +40,7 @@ from ._templates import Renderer, Templates
 from ._timeout import Timeout
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .error_pages import ErrorPages
+from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
 from .websocket import (
@@ -69,6 +71,9 @@ __all__ = [
     "ErrorPages",
     "Event",
     "EventStream",
+    "Form",
+    "FormReader",
+    "Forms",
     "Head",
     "Health",
     "Host",
@@ -77,6 +82,8 @@ __all__ = [
     "MessageCodec",
     "MethodOverride",
     "Params",
+    "Part",
+    "PartReader",
     "RateLimit",
     "RedirectHttps",
     "RedisBroker",
@@ -89,6 +96,7 @@ __all__ = [
     "Sessions",
     "Templates",
     "Timeout",
+    "Upload",
     "WebSocket",
     "WebSocketConn",
     "accept_key",
