@@ -21,7 +21,18 @@ The tasks of a program, and who owns them:
 
 from __future__ import annotations
 
-from .conn import Conn, Handler, Info, Init, Lifespan, RequestBody, State, Upgrade
+from .conn import (
+    Conn,
+    Handler,
+    Info,
+    Init,
+    Lifespan,
+    Outcome,
+    RequestBody,
+    Sent,
+    State,
+    Upgrade,
+)
 from .exceptions import (
     BadRequest,
     BindError,
@@ -77,8 +88,10 @@ __all__ = [
     "Listener",
     "MethodNotAllowed",
     "MisuseError",
+    "Outcome",
     "RequestBody",
     "RequestTimeout",
+    "Sent",
     "Server",
     "ServerHandle",
     "ServiceUnavailable",

@@ -169,3 +169,33 @@ async def test_as_19_a_client_that_leaves_is_noticed(autojump_clock: object) -> 
         await settled()
         assert server.guards == 0
     assert seen == [(True, True)]
+
+
+async def test_as_19_observers_are_told_what_was_sent() -> None:
+    seen: list[tuple[str, int | None, int, tt.Outcome]] = []
+
+    class Observer(tt.Handler):
+        def after_send(self, conn: tt.Conn, sent: tt.Sent) -> None:
+            assert sent.duration >= 0
+            seen.append((conn.path, sent.status, sent.body_bytes, sent.outcome))
+
+    async def breaks(conn: tt.Conn) -> tt.Conn:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"one"
+            raise ValueError("boom")
+
+        return conn.ok(tt.Body.streaming(body())) if conn.path == "/breaks" else conn
+
+    async with client_of((Observer(), breaks, route)) as client:
+        for path in ("/stream", "/broken", "/now"):
+            await client.get(path)
+        await client.head("/stream")
+        await client.get("/breaks")
+    complete = tt.Outcome.COMPLETE
+    assert seen == [
+        ("/stream", 200, 7, complete),
+        ("/broken", 500, 22, complete),
+        ("/now", 200, 3, complete),
+        ("/stream", 200, 0, complete),
+        ("/breaks", 200, 3, tt.Outcome.FAILED),
+    ]

@@ -13,7 +13,18 @@ import anyio.lowlevel
 import trio
 
 from .._log import SafeLogger, callable_name
-from ..conn import Conn, Info, as_handler, handler_name, leaves, run_handler, walk_handlers
+from ..conn import (
+    Conn,
+    Info,
+    Outcome,
+    Sent,
+    Sequence,
+    as_handler,
+    handler_name,
+    leaves,
+    run_handler,
+    walk_handlers,
+)
 from ..driver import as_piece, open_body
 from ..exceptions import ClientDisconnected, ContentTooLarge, HttpError, MisuseError
 from ..http import Headers, HttpConfig, RequestHead, Status, TypeMap, reason_phrase
@@ -71,6 +82,8 @@ class _App:
         self._settings = settings
         self._swansong = Swansong(name=handler_name(handler))
         self._hooks = [each for each in reversed(leaves(handler)) if each.overrides("before_send")]
+        # Its observers, each of which is contained.
+        self.after_send = Sequence(leaves(handler)).after_send
         self._tasks: TaskGroup | None = None
         self.info = Info(
             config=settings,
@@ -162,6 +175,7 @@ class _Request:
         self._received = 0
         self._is_gone = False
         self._has_answered = False
+        self._sent = Sent()
         head = _head_of(scope)
         self.length: int | None = head.content_length
         if not head.content_length and not head.is_chunked and scope["http_version"][0] == "1":
@@ -171,27 +185,42 @@ class _Request:
 
     async def serve(self) -> None:
         """Run the handlers, and send the response."""
-        conn = self._conn
-        with self.info.swansong.guard(conn.head):
-            failure: Exception | None = None
+        with self.info.swansong.guard(self._conn.head):
             try:
-                await self._app.respond_to(conn)
-                if not self._has_answered:
-                    await self._respond()
-            except ClientDisconnected:
-                pass  # nobody is there
-            except HttpError as error:
-                self._reset(error.status, error.headers)
-                failure = None if not self._has_answered else error
-            except Exception as error:  # its server logs it
-                self._reset(Status.INTERNAL_SERVER_ERROR)
-                failure = error
-            if not self._has_answered and not self._is_gone:
+                await self._serve()
+            finally:
+                self._note_end(Outcome.DISCONNECTED if self._is_gone else Outcome.CUT)
+                self._app.after_send(self._conn, self._sent)
+
+    def _note_end(self, outcome: Outcome) -> None:
+        sent = self._sent
+        if sent.duration < 0:
+            sent.outcome = outcome
+            sent.duration = anyio.current_time() - self._conn.start_time
+
+    async def _serve(self) -> None:
+        conn = self._conn
+        failure: Exception | None = None
+        try:
+            await self._app.respond_to(conn)
+            if not self._has_answered:
                 await self._respond()
-            for fn in conn.take_after_send():
-                await fn(conn)
-            if failure is not None:
-                raise failure
+        except ClientDisconnected:
+            self._note_end(Outcome.DISCONNECTED)  # nobody is there
+        except HttpError as error:
+            self._reset(error.status, error.headers)
+            failure = None if not self._has_answered else error
+        except Exception as error:  # its server logs it
+            self._reset(Status.INTERNAL_SERVER_ERROR)
+            failure = error
+        if self._has_answered:
+            self._note_end(Outcome.FAILED)  # unless it has ended before
+        elif not self._is_gone:
+            await self._respond()
+        for fn in conn.take_after_send():
+            await fn(conn)
+        if failure is not None:
+            raise failure
 
     def _reset(self, status: int, fields: tuple[tuple[str, str], ...] = ()) -> None:
         self._conn.reset_response(status, f"{reason_phrase(status) or status}\n")
@@ -212,33 +241,35 @@ class _Request:
         if whole.data is not None or whole.length is not None:
             headers.set("content-length", str(whole.length))
         self._has_answered = True
+        self._sent.status = 200 if conn.status is None else conn.status
         pairs = [(name.lower(), value) for name, value in headers.raw]
-        status = 200 if conn.status is None else conn.status
         if isinstance(whole.source, Path):
-            await self._send_file(whole.source, status, pairs)
-            return
-        await self._start(status, pairs)
-        if whole.data is not None:
-            await self._send({"type": "http.response.body", "body": whole.data})
-            return
-        async with open_body(whole) as (_, pieces):
-            if conn.method != "HEAD":
-                async for piece in pieces:
-                    await self._send_piece(bytes(as_piece(whole, piece)), more=True)
-        await self._send_piece(b"", more=False)
+            await self._send_file(whole.source, pairs)
+        elif whole.data is not None:
+            await self._start(pairs)
+            await self._send_piece(whole.data, more=False)
+        else:
+            await self._start(pairs)
+            async with open_body(whole) as (_, pieces):
+                if conn.method != "HEAD":
+                    async for piece in pieces:
+                        await self._send_piece(bytes(as_piece(whole, piece)), more=True)
+            await self._send_piece(b"", more=False)
+        self._note_end(Outcome.COMPLETE)
 
-    async def _send_file(self, path: Path, status: int, pairs: list[tuple[bytes, bytes]]) -> None:
+    async def _send_file(self, path: Path, pairs: list[tuple[bytes, bytes]]) -> None:
         async with await anyio.open_file(path, "rb") as file:
             size = await file.seek(0, 2)
             await file.seek(0)
-            await self._start(status, [*pairs, (b"content-length", b"%d" % size)])
+            await self._start([*pairs, (b"content-length", b"%d" % size)])
             if self._conn.method != "HEAD":
                 while size and (piece := await file.read(min(size, _FILE_PIECE_BYTES))):
                     size -= len(piece)
                     await self._send_piece(piece, more=True)
         await self._send_piece(b"", more=False)
 
-    async def _start(self, status: int, pairs: list[tuple[bytes, bytes]]) -> None:
+    async def _start(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        status = self._sent.status
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def _send_piece(self, piece: bytes, *, more: bool) -> None:
@@ -247,6 +278,8 @@ class _Request:
         except OSError as error:
             self._is_gone = True
             raise ClientDisconnected("the client has disconnected") from error
+        if self._conn.method != "HEAD":
+            self._sent.body_bytes += len(piece)
 
     # -- RequestSource -------------------------------------------------------------------------
 

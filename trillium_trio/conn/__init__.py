@@ -8,6 +8,8 @@
                  |  state          one value per type                  response
                  `- link           its connection: transport, disconnect, server
 
+    when the exchange is over: conn.after_send, then Handler.after_send with a Sent
+
 A `Conn` is one mutable object per request. It knows its connection only as a `Link`, a protocol
 that the driver implements. `Info` is the server as handlers see it before serving begins.
 """
@@ -32,6 +34,7 @@ from ._info import Info, ServerSettings, Starter
 from ._link import Link
 from ._on_conn import Failure, HasState, Mounted, OnConn
 from ._request_body import RequestBody, RequestSource
+from ._sent import Outcome, Sent
 from ._upgrade import Upgrade
 
 __all__ = [
@@ -46,8 +49,10 @@ __all__ = [
     "Link",
     "Mounted",
     "OnConn",
+    "Outcome",
     "RequestBody",
     "RequestSource",
+    "Sent",
     "Sequence",
     "ServerSettings",
     "Starter",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias, Union, cast, final
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast, final
 
-from .._log import callable_name, kind_of, text_of
+from .._log import SafeLogger, callable_name, kind_of, text_of
 from ..http import Status
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ._conn import Conn
     from ._info import Info
+    from ._sent import Sent
     from ._upgrade import Upgrade
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "run_handler",
     "walk_handlers",
 ]
+
+logger = SafeLogger("trillium_trio.conn")
 
 HandlerLike: TypeAlias = Union[
     "Handler",
@@ -47,7 +50,8 @@ class Handler:
     """The base class of handlers; override what you need.
 
     Its hooks are called in this order: `init` and `lifespan` once before the server is ready, then
-    for each request `run` and `before_send`, and for each upgrade `has_upgrade` and `upgrade`.
+    for each request `run` and `before_send`, for each upgrade `has_upgrade` and `upgrade`, and
+    `after_send` when the request is over.
 
     Attributes:
       takes_connect: Whether it takes CONNECT requests, which ask for a tunnel. Read once, when
@@ -55,6 +59,11 @@ class Handler:
     """
 
     takes_connect: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # Any: for other bases
+        super().__init_subclass__(**kwargs)
+        if inspect.iscoroutinefunction(cls.after_send):
+            raise TypeError(f"{cls.__name__}.after_send is called without await: write 'def'")
 
     @property
     def inner(self) -> tuple[Handler, ...]:
@@ -99,6 +108,18 @@ class Handler:
 
         Cancellation:
           At the deadline of a drain. The transport is closed.
+        """
+
+    def after_send(self, conn: Conn, sent: Sent) -> None:
+        """Observe a request that is over, such as for a log or a metric.
+
+        Called for each request, in reverse order, halted or not, directly before its guard is
+        released. Everything waits for it: it is not async, and should take microseconds. An
+        exception is logged.
+
+        Args:
+          conn: The request, and the response as the handlers have left it.
+          sent: What was sent of it, and how it ended.
         """
 
     @property
@@ -222,7 +243,7 @@ class State(Handler):
 
 @final
 class Sequence(Handler):
-    """Runs handlers in order until one halts, then ``before_send`` in reverse.
+    """Runs handlers in order until one halts, then ``before_send`` and ``after_send`` in reverse.
 
     Nested sequences are flattened.
     """
@@ -235,6 +256,7 @@ class Sequence(Handler):
         self._finishing = [
             each for each in reversed(self.handlers) if each.overrides("before_send")
         ]
+        self._observing = [each for each in reversed(self.handlers) if each.overrides("after_send")]
 
     async def run(self, conn: Conn) -> Conn:
         """Run each handler until one halts.
@@ -257,6 +279,18 @@ class Sequence(Handler):
         for handler in self._finishing:
             _check(handler, conn, await handler.before_send(conn))
         return conn
+
+    def after_send(self, conn: Conn, sent: Sent) -> None:
+        """Run each handler's ``after_send`` in reverse; an exception of one is logged."""
+        for handler in self._observing:
+            try:
+                handler.after_send(conn, sent)
+            except Exception as error:
+                logger.error(
+                    "%s: %s: %s.after_send raised",
+                    *(conn.transport.peer, conn.head, handler_name(handler)),
+                    exc_info=error,
+                )
 
     def has_upgrade(self, upgrade: Upgrade) -> bool:
         """Whether any handler takes the upgrade."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from ..conn import Conn, Failure, Link
+from ..conn import Conn, Failure, Link, Outcome, Sent
 from ..exceptions import ClientDisconnected, HttpError, MisuseError
 from ..http import Status, reason_phrase
-from ._errors import judge, log_failure, shutting_down
+from ._errors import find_exit, judge, log_failure, shutting_down
 from ._outbound import close_body
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ class Exchange(ABC):
           |      cut meanwhile       finished nevertheless: `respond` is called outside the scope
         respond  before_send, send   failed: answered if nothing is sent yet, else severed
           |
-        finish   after_send, then the guard is released
+        finish   after_send, of the conn and of the handlers, then the guard is released
 
     A handler that wants to continue after its response calls `send_now`, which responds at once;
     what `run` then has left to do is to release the guard when the handler returns.
 
     A protocol implements `send`, and `send_plain` if it has a fast path. It sends the response in
-    `conn`. It sets `phase` to `Phase.SENDING` just before the first byte: until then the response
-    can still be replaced.
+    `conn`. It calls `begin` and sets `phase` to `Phase.SENDING` just before the first byte: until
+    then the response can still be replaced. `count_body` is for those who observe it.
 
     Args:
       carrier: The connection.
@@ -87,8 +87,13 @@ class Exchange(ABC):
         none. As the next two, from `send_now` on.
       is_settled: The handler has sent a plain response, and nothing of it is sent beside it.
       upgraded: What `send_now` returns; a protocol that can upgrade sets it.
+      sent: What was sent, from `begin` on, where a handler has ``after_send``.
+      mark: Of the protocol, to count the body from.
     """
 
+    # Set for a handler that has ``after_send``.
+    sent: Sent
+    mark: int
     # Set by `send_now`, which few handlers call.
     beside: trio.Event | None
     is_settled: bool
@@ -107,9 +112,11 @@ class Exchange(ABC):
         "head",
         "inbound",
         "is_settled",
+        "mark",
         "needs_reset",
         "phase",
         "rest",
+        "sent",
         "upgraded",
     )
 
@@ -169,6 +176,10 @@ class Exchange(ABC):
         """
         return False
 
+    def count_body(self) -> int:
+        """Return how many bytes of the body have been sent; by default a protocol counts none."""
+        return 0
+
     # -- what all have in common ---------------------------------------------------------------
 
     async def run(self) -> bool:
@@ -225,6 +236,8 @@ class Exchange(ABC):
                 # No handler has answered.
                 self.conn.with_status(Status.NOT_FOUND).with_body(_page(Status.NOT_FOUND))
             keep = await self.send()
+            if self.phase is not Phase.UPGRADED or self._held is None:
+                self.note_end(Outcome.COMPLETE)
         except Exception as error:  # goes through the error table
             self._failure = error
             if self.phase is Phase.HANDLER:
@@ -275,7 +288,9 @@ class Exchange(ABC):
         """
         if self.beside is not None:
             await self.beside.wait()
-        if self.phase is Phase.SENDING:
+        if self.phase is Phase.UPGRADED:
+            self.note_end(Outcome.COMPLETE)
+        elif self.phase is Phase.SENDING:
             # Sending was cancelled, and the handler has swallowed that.
             self.sever()
             self._keeps = False
@@ -324,19 +339,60 @@ class Exchange(ABC):
                 self.phase = Phase.SENT
 
     def release(self) -> None:
-        """Release the guard. Idempotent."""
+        """Run the handlers' ``after_send`` and release the guard. Idempotent."""
         guard, self._guard = self._guard, None
         if guard is not None:
+            if self.carrier.service.after_send is not None:
+                self._run_after_send()
             guard.release()
 
+    def begin(self, status: int) -> None:
+        """Note the status of the response that is about to be sent."""
+        if self.carrier.service.after_send is not None:
+            self.sent = Sent(status)
+
+    def note_end(self, outcome: Outcome) -> None:
+        """Note how the response has ended, and when, unless it has ended before."""
+        sent: Sent | None = getattr(self, "sent", None)
+        if sent is not None and sent.duration < 0:
+            if outcome is not Outcome.COMPLETE and self.carrier.cut_reason is not None:
+                outcome = Outcome.CUT
+            sent.outcome = outcome
+            sent.duration = self.carrier.service.now() - self.conn.start_time
+            sent.body_bytes = self.count_body()
+
     def log(self, error: BaseException) -> None:
-        """Log an exception as the error table says, with request and peer."""
+        """Log an exception as the error table says; it ends a response that is in progress.
+
+        The line has request and peer.
+        """
+        is_answerable = judge(error).status is not None
+        self.note_end(Outcome.FAILED if is_answerable else Outcome.DISCONNECTED)
         log_failure(error, self.carrier.transport.peer, self.label)
 
     @property
     def label(self) -> str:
         """Its name in logs."""
         return str(self.head)
+
+    def _run_after_send(self) -> None:
+        carrier = self.carrier
+        service = carrier.service
+        try:
+            if self.sent.duration < 0:
+                # What has not ended by itself was cancelled.
+                self.note_end(Outcome.CUT)
+        except AttributeError:
+            # Without a cut, only a disconnect ends an exchange that has no response.
+            is_cut = carrier.cut_reason is not None or self.phase is not _SENT
+            self.sent = Sent(outcome=Outcome.CUT if is_cut else Outcome.DISCONNECTED)
+            self.sent.duration = service.now() - self.conn.start_time
+        hook = service.after_send
+        assert hook is not None
+        try:
+            hook(self.conn, self.sent)
+        except BaseException as error:  # the handlers' exceptions are logged already
+            service.on_exit(find_exit(error) or error)
 
     async def _before_send(self) -> None:
         hook = self.carrier.service.before_send
@@ -375,10 +431,12 @@ class Exchange(ABC):
 
     async def _send_answer(self) -> bool:
         try:
-            return await self.send()
+            keep = await self.send()
         except Exception as error:  # nothing more can be tried
             self.log(error)
             return False
+        self.note_end(Outcome.COMPLETE)
+        return keep
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label} {self.phase.value}>"

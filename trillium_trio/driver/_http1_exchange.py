@@ -17,7 +17,7 @@ from ..codec import (
     render_whole,
     response_framing,
 )
-from ..conn import Upgrade
+from ..conn import Outcome, Sent, Upgrade
 from ..exceptions import BadRequest, ClientDisconnected, MisuseError, UpgradeRequired
 from ..http import Body
 from ._errors import BodyLengthError
@@ -37,14 +37,17 @@ __all__ = ["Http1Exchange"]
 # Methods whose responses have a body that is not sent, or none at all.
 _WITHOUT_BODY = frozenset({"HEAD", "CONNECT"})
 # Bound once: before Python 3.12, to look a member up on its class takes 0.07 us.
-_QUEUED = Phase.QUEUED
+_QUEUED, _COMPLETE = Phase.QUEUED, Outcome.COMPLETE
 # Up to this size a body is joined to its head: copying costs less than a second system call.
 _JOIN_BYTES = 65_536
 
 
 @final
 class Http1Exchange(Exchange):
-    """A request whose head has been read."""
+    """A request whose head has been read.
+
+    Its `mark` is what `Wire.sent` is before the first byte of the body, with all framing added.
+    """
 
     __slots__ = ()
 
@@ -81,6 +84,8 @@ class Http1Exchange(Exchange):
         payload = render_whole(
             status, fields, body, date_line=service.date_line(), server_line=service.server_line
         )
+        if service.after_send is not None:
+            self.sent = Sent(status, len(body))
         outbox = service.outbox
         if outbox.is_open and wire.transport.sends_at_once:
             self.rest = payload
@@ -120,6 +125,7 @@ class Http1Exchange(Exchange):
         assert rest is not None
         try:
             await self.carrier.wire.send(rest)
+            self.note_end(Outcome.COMPLETE)
             self.phase = Phase.SENT
         except ClientDisconnected as error:
             self.log(error)
@@ -142,13 +148,26 @@ class Http1Exchange(Exchange):
 
     def _send_whole(self, payload: bytes | memoryview) -> bool:
         """Send and release the guard if all of it was taken; else keep the rest for `send`."""
+        carrier = self.carrier
         try:
-            sent = self.carrier.wire.transport.send_nowait(payload)
+            sent = carrier.wire.transport.send_nowait(payload)
         except (ClientDisconnected, OSError):
             sent = 0  # `send` raises it again, and its caller handles it
         if sent == len(payload):
-            self.release()
+            if carrier.service.after_send is not None:
+                # `note_end`, inlined for the same reason as below.
+                done = self.sent
+                done.outcome = _COMPLETE
+                done.duration = carrier.service.now() - self.conn.start_time
+                self.release()
+            elif self._guard is not None:
+                # `release`, inlined because nearly every request does this.
+                guard, self._guard = self._guard, None
+                guard.release()
             return True
+        if carrier.service.after_send is not None:
+            # The wire counts only what follows.
+            self.mark = carrier.wire.sent + len(payload) - sent - self.sent.body_bytes
         self.rest = memoryview(payload)[sent:]
         return False
 
@@ -227,6 +246,8 @@ class Http1Exchange(Exchange):
             version=head.version,
             method=head.method,
         )
+        self.begin(status)
+        self.mark = self.carrier.wire.sent + len(payload)
         # From here on, a 100 Continue would end up inside or after the response.
         self.inbound.invites = False
         return payload, framing, close
@@ -257,7 +278,9 @@ class Http1Exchange(Exchange):
             sent += len(piece)
             if framing is BodyFraming.CHUNKED:
                 if piece:  # an empty chunk would end the body
-                    await send(render_chunk(piece))
+                    chunk = render_chunk(piece)
+                    await send(chunk)
+                    self.mark += len(chunk) - len(piece)
             elif length is not None and sent > length:
                 # The sent part may look complete; only a reset shows that it is not.
                 self.needs_reset = True
@@ -265,9 +288,16 @@ class Http1Exchange(Exchange):
             else:
                 await send(piece)
         if framing is BodyFraming.CHUNKED:
-            await send(self._last_chunk())
+            last = self._last_chunk()
+            await send(last)
+            self.mark += len(last)
         elif length is not None and sent < length:
             raise BodyLengthError(sent, length)
+
+    def count_body(self) -> int:
+        """See `Exchange`."""
+        # Negative if the head was not sent whole.
+        return max(0, self.carrier.wire.sent - self.mark)
 
     def _last_chunk(self) -> bytes:
         """Return the end of a chunked body, with the trailers that the client accepts."""

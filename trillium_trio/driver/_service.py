@@ -19,7 +19,7 @@ from ._watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from ..conn import Conn, Info
+    from ..conn import Conn, Info, Sent
     from ..http import HttpConfig
     from ..swansong import Swansong
 
@@ -76,6 +76,7 @@ class Service:
     __slots__ = (
         "_date_line",
         "_date_until",
+        "after_send",
         "before_send",
         "connections",
         "drain_time",
@@ -116,6 +117,10 @@ class Service:
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
         self.before_send: Callable[[Conn], Coroutine[object, object, Conn]] | None = (
             Sequence(hooks).before_send if hooks else None
+        )
+        observers = [leaf for leaf in leaves(handler) if leaf.overrides("after_send")]
+        self.after_send: Callable[[Conn, Sent], None] | None = (
+            Sequence(observers).after_send if observers else None
         )
         self.info: Info = info
         # Copied from `info`, because every request uses them.

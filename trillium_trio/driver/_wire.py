@@ -57,6 +57,7 @@ class Wire:
       buffer: Bytes received and not yet consumed.
       is_eof: The peer has sent its last byte. It may still read.
       is_gone: The connection was reset.
+      sent: Bytes that the transport has taken, over all responses but the plain ones.
       deadline, entry: See `Timed`.
     """
 
@@ -65,7 +66,6 @@ class Wire:
         "_config",
         "_credit",
         "_room",
-        "_sent",
         "_waited",
         "_watchdog",
         "buffer",
@@ -73,6 +73,7 @@ class Wire:
         "entry",
         "is_eof",
         "is_gone",
+        "sent",
         "transport",
     )
 
@@ -90,8 +91,8 @@ class Wire:
         self._arrived: trio.Event | None = None
         # Not None while the watcher has read far enough ahead: it waits for the handler to read.
         self._room: trio.Event | None = None
-        # Bytes that the peer has accepted, and seconds spent waiting for it, over all responses.
-        self._sent = 0
+        self.sent: int = 0
+        # Seconds spent waiting for the peer to take them.
         self._waited = 0.0
 
     def expire(self) -> None:
@@ -168,12 +169,12 @@ class Wire:
         """
         try:
             sent = self.transport.send_nowait(data)
+            self.sent += sent
             if sent < len(data):
                 await self._send_rest(memoryview(data)[sent:])
         except ClientDisconnected:
             self.is_gone = True
             raise
-        self._sent += len(data)
         await self.give_way(len(data))
 
     async def give_way(self, size: int) -> None:
@@ -210,12 +211,10 @@ class Wire:
             return await self.transport.send_file(file, offset, size)
 
         try:
-            sent = await self._pump(send_piece, count)
+            return await self._pump(send_piece, count)
         except ClientDisconnected:
             self.is_gone = True
             raise
-        self._sent += sent
-        return sent
 
     async def _send_rest(self, view: memoryview) -> None:
         await self._pump(lambda sent: self.transport.send_some(view[sent:]), len(view))
@@ -228,7 +227,7 @@ class Wire:
         start = trio.current_time()
         try:
             while sent < size:
-                wait = allowance(timeout, rate, self._sent + sent, self._waited)
+                wait = allowance(timeout, rate, self.sent, self._waited)
                 self._watchdog.arm(self, start + wait)
                 taken = await send(sent)
                 if not taken:
@@ -237,6 +236,7 @@ class Wire:
                     # The timeout came in the same turn as the peer's progress, which was in time.
                     transport.clear_wake()
                 sent += taken
+                self.sent += taken
                 now = trio.current_time()
                 self._waited += now - start
                 start = now

@@ -90,7 +90,10 @@ class Transport(ABC):
     @property
     def peer_ip(self) -> str | None:
         """The peer's IP address; an IPv4 address mapped into IPv6 is shown as IPv4."""
-        match self._address:
+        address = self._address
+        if type(address) is tuple and len(address) == 2 and type(address[0]) is str:
+            return address[0]  # of IPv4, which is the usual case
+        match address:
             case (str(host), int(), *_):
                 return unmapped(host)
             case _:

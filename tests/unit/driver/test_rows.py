@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, final
 import pytest
 import trio
 
+import trillium_trio as tt
 from tests.unit.driver._service import make_service
 from tests.wire import request, settled
 from trillium_trio.driver import Http1Connection
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    import trillium_trio as tt
 
 LISTENER = Listener(kind="unix", address="/run/x")
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -451,3 +451,52 @@ class Starts:
 
     def start_service(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
         raise AssertionError(f"{fn} is started")
+
+
+async def test_hd_10_an_answer_in_a_row_is_observed_when_it_has_left(
+    rows: Rows, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows.service.info, "_starter", Starts(nursery))
+    seen: list[tuple[str, tt.Sent, int]] = []
+
+    def observe(conn: tt.Conn, sent: tt.Sent) -> None:
+        seen.append((conn.path, sent, rows.guards))
+
+    rows.service.after_send = observe
+    await rows.ask("/", "/big", "/early", "/early-big", "/", "/")
+    assert seen == [], "nothing has left"
+    await rows.leave()
+    assert [path for path, *_ in seen] == ["/", "/", "/"], "of the others something is left to do"
+    assert seen[0][2] == rows.guards + 3, "before its guard is released"
+    got = [0] * 6
+    for _ in range(100):
+        await settled()
+        got = [size + len(rows.get(index)) for index, size in enumerate(got)]
+    assert [path for path, *_ in seen] == ["/", "/", "/", "/big"], "the handlers still run"
+    rows.gate.set()
+    await settled()
+    assert {path: sent.body_bytes for path, sent, _ in seen} == {
+        "/": 5,
+        "/big": len(BIG),
+        "/early": 5,
+        "/early-big": len(BIG),
+    }
+    assert {sent.outcome for _, sent, _ in seen} == {tt.Outcome.COMPLETE}
+    assert {sent.status for _, sent, _ in seen} == {200}
+
+
+async def test_hd_10_a_peer_that_leaves_before_the_rest_is_observed(
+    rows: Rows, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows.service.info, "_starter", Starts(nursery))
+    seen: list[tt.Sent] = []
+    rows.service.after_send = lambda _, sent: seen.append(sent)
+    await rows.ask("/big", "/early-big", "/", "/", "/", "/")
+    await rows.leave()
+    assert len(seen) == 4
+    for client in rows.clients[:2]:
+        client.close()
+    rows.gate.set()
+    await settled()
+    assert [sent.outcome for sent in seen[4:]] == [tt.Outcome.DISCONNECTED] * 2
+    assert all(0 < sent.body_bytes < len(BIG) for sent in seen[4:])

@@ -28,7 +28,7 @@ from ._verbs import Verbs
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 
-    from ...conn import Conn, HandlerLike, HasState, Info, Upgrade
+    from ...conn import Conn, HandlerLike, HasState, Info, Sent, Upgrade
     from ._converters import Converter
     from ._table import Found, Missed
 
@@ -181,8 +181,8 @@ class Router(Verbs):
                     router._check_names((*outer, *names))  # of its own class
 
     def overrides(self, hook: str) -> bool:
-        """Whether a hook has to be called: ``before_send`` if a handler of a route has one."""
-        if hook != "before_send":
+        """Whether a hook has to be called: those around sending if a handler of a route has one."""
+        if hook not in {"before_send", "after_send"}:
             return super().overrides(hook)
         return any(leaf.overrides(hook) for each in self.inner for leaf in leaves(each))
 
@@ -309,6 +309,17 @@ class Router(Verbs):
             if mounted is not None:
                 _restore(conn, outer)
         return conn
+
+    def after_send(self, conn: Conn, sent: Sent) -> None:
+        """Run the ``after_send`` of the chosen route's handler."""
+        target, mounted = self._chosen(conn)
+        if target is not None:
+            outer = conn.state(Mounted)
+            if mounted is not None:
+                conn.insert_state(mounted)
+            target.sequence.after_send(conn, sent)
+            if mounted is not None:
+                _restore(conn, outer)
 
     def has_upgrade(self, upgrade: Upgrade) -> bool:
         """Whether the handler of the chosen route takes the upgrade."""
@@ -450,7 +461,9 @@ class _Target:
         handlers = leaves(self.handler)
         self.sequence = Sequence(handlers)
         self.has_hooks = any(
-            each.overrides(hook) for each in handlers for hook in ("before_send", "has_upgrade")
+            each.overrides(hook)
+            for each in handlers
+            for hook in ("before_send", "has_upgrade", "after_send")
         )
         self.is_prepared = True
 
