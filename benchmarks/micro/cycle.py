@@ -15,7 +15,7 @@ import pstats
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script as well as with -m
 
@@ -61,7 +61,6 @@ async def echo(conn: Conn) -> Conn:
     return conn.ok(await conn.request_body.read())
 
 
-@final
 class Eager(Transport):
     """Has received the next request already, so many times, and takes everything at once."""
 
@@ -101,12 +100,14 @@ class Eager(Transport):
         pass
 
 
-async def serve(service: Service, request: bytes) -> float:
+async def serve(
+    service: Service, request: bytes, transport: type[Eager] = Eager, cycles: int = CYCLES
+) -> float:
     """Serve one connection to its end; return the seconds of CPU time that a cycle took."""
-    connection = Http1Connection(service, Eager(request, CYCLES))
+    connection = Http1Connection(service, transport(request, cycles))
     start = time.process_time()
     await connection.run()
-    return (time.process_time() - start) / CYCLES
+    return (time.process_time() - start) / cycles
 
 
 def parts(service: Service, request: bytes) -> dict[str, Callable[[], object]]:

@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -345,17 +346,120 @@ def test_cl_6_a_file_sets_up_the_log(start: Start, tmp_path: Path) -> None:
     stop(process)
 
 
+# -- the access log ----------------------------------------------------------------------------
+
+
+def output(process: Process) -> str:
+    stop(process)
+    assert process.process.stdout is not None
+    return process.process.stdout.read()
+
+
+def get(port: int, *targets: str) -> None:
+    for target in targets:
+        with closing(request(port, target)) as connection:
+            connection.getresponse().read()
+
+
+def test_cl_17_a_line_for_each_request(start: Start) -> None:
+    process = start("app:hello", "--port", "0", "--access-log", "common")
+    get(process.wait_port(), "/a?b", "/named")
+    lines = output(process).splitlines()
+    assert [line.partition("] ")[2] for line in lines] == [
+        '"GET /a?b HTTP/1.1" 200 5',
+        '"GET /named HTTP/1.1" 200 5',
+    ]
+    assert all(re.match(r"(127\.0\.0\.1|::1) - - \[", line) for line in lines)
+
+
+def test_cl_17_it_is_off_unless_it_is_asked_for(start: Start) -> None:
+    process = start("app:hello", "--port", "0")
+    get(process.wait_port(), "/")
+    assert output(process) == ""
+
+
+def test_cl_17_a_server_and_an_application_have_it(start: Start, tmp_path: Path) -> None:
+    process = start("app:server", "--port", "0", TRILLIUM_ACCESS_LOG="%(r)s %(s)s %({x-more}o)s")
+    get(process.wait_port(), "/a")
+    assert output(process) == "GET /a HTTP/1.1 200 -\n"
+    code = "async def asgi(scope, receive, send):\n    assert scope['type'] == 'http'\n"
+    code += "    await send({'type': 'http.response.start', 'status': 201, 'headers': []})\n"
+    code += "    await send({'type': 'http.response.body', 'body': b'made'})\n"
+    (tmp_path / "made.py").write_text(code, encoding="utf-8")
+    command = ["made:asgi", "--port", "0", "--header", "x-more: 1"]
+    process = start(*command, "--access-log", "%(r)s %(s)s %(b)s %({x-more}o)s")
+    get(process.wait_port(), "/b")
+    assert output(process) == "GET /b HTTP/1.1 201 4 1\n"
+
+
+def test_cl_17_a_server_keeps_its_own(start: Start, tmp_path: Path) -> None:
+    code = "import trillium_trio as tt\nfrom trillium_trio.handlers import Logger\nimport app\n"
+    code += "server = tt.config().server((Logger('mine %(U)s'), app.hello))\n"
+    (tmp_path / "own.py").write_text(code, encoding="utf-8")
+    process = start("own:server", "--port", "0", "--access-log", "common")
+    assert "own:server has a Logger of its own" in process.wait_line("is not used")
+    get(process.wait_port(), "/a")
+    assert output(process) == "mine /a\n"
+
+
+def test_cl_17_a_format_that_is_none_is_status_2(tmp_path: Path) -> None:
+    found = run(tmp_path, "app:hello", "--access-log", "apache")
+    assert found.returncode == 2
+    assert "--access-log: Logger.format 'apache' is no format" in found.stderr
+
+
+def test_cl_18_a_file_gets_the_line_of_the_last_request(start: Start, tmp_path: Path) -> None:
+    command = ["app:hello", "--port", "0", "--access-log", "json", "--access-logfile", "log"]
+    process = start(*command)
+    with closing(request(process.wait_port(), "/slow")) as connection:
+        process.wait_line("begun")
+        process.process.terminate()
+        connection.getresponse().read()
+    assert process.wait_status() == 0
+    [line] = (tmp_path / "log").read_text("ascii").splitlines()
+    record = json.loads(line)
+    assert (record["target"], record["outcome"]) == ("/slow", "complete")
+    assert record["duration"] > 1
+
+
+def test_cl_18_a_file_that_was_rotated_is_opened_anew(start: Start, tmp_path: Path) -> None:
+    command = ["app:hello", "--port", "0", "--access-log", "%(U)s", "--access-logfile", "log"]
+    process = start(*command)
+    port = process.wait_port()
+    get(port, "/before")
+    for _ in range(PATIENCE * 50):
+        if (tmp_path / "log").stat().st_size:
+            break
+        time.sleep(0.02)
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    get(port, "/after")
+    stop(process)
+    assert (tmp_path / "log.1").read_text("ascii") == "/before\n"
+    assert (tmp_path / "log").read_text("ascii") == "/after\n"
+
+
+def test_cl_18_a_file_that_cannot_be_opened_is_status_3(tmp_path: Path) -> None:
+    command = ["app:hello", "--port", "0", "--access-log", "dev"]
+    found = run(tmp_path, *command, "--access-logfile", "missing/log")
+    assert found.returncode == 3
+    assert "missing/log: No such file or directory" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 # -- the terminal ------------------------------------------------------------------------------
 
 
 @contextmanager
-def on_a_terminal(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def on_a_terminal(
+    folder: Path, *arguments: str, **environ: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "trillium_trio", *arguments],
         cwd=folder,
-        env=clean_environment() | {"TERM": "xterm"},
+        env=clean_environment() | {"TERM": "xterm"} | environ,
         stdin=subprocess.DEVNULL,
+        stdout=theirs,
         stderr=theirs,
     )
     os.close(theirs)
@@ -394,6 +498,34 @@ def test_cl_8_a_terminal_shows_one_line_while_it_drains(tmp_path: Path) -> None:
     assert len(live) > 2
     assert all("1 in flight" in each and "GET /slow" in each for each in live[1:3])
     assert all("\n" not in each for each in live), "rewritten in place"
+
+
+def test_cl_18_lines_on_a_terminal_stand_above_the_live_line(tmp_path: Path) -> None:
+    command = ["app:hello", "--port", "0", "--access-log", "dev"]
+    with on_a_terminal(tmp_path, *command) as (process, terminal):
+        shown = read_until(terminal, "listening on http://127.0.0.1")
+        shown = read_until(terminal, "\n", shown.partition("listening on")[2])
+        found = re.search(r"http://\S*:(\d+)", shown)
+        assert found is not None
+        with closing(request(int(found[1]), "/slow")) as connection:
+            read_until(terminal, "begun")
+            process.terminate()
+            shown = read_until(terminal, "GET /slow \033[32m200\033[0m")
+            assert connection.getresponse().read() == b"hello"
+        assert process.wait(PATIENCE) == 0
+    pieces = shown.split("\r\033[2K")
+    assert any(each.startswith("GET /slow \033[32m") for each in pieces), "in place of that line"
+
+
+def test_cl_17_no_color_turns_off_the_colours(tmp_path: Path) -> None:
+    command = ["app:hello", "--port", "0", "--access-log", "dev"]
+    with on_a_terminal(tmp_path, *command, NO_COLOR="1") as (_, terminal):
+        shown = read_until(terminal, "listening on http://127.0.0.1")
+        shown = read_until(terminal, "\n", shown.partition("listening on")[2])
+        found = re.search(r"http://\S*:(\d+)", shown)
+        assert found is not None
+        get(int(found[1]), "/a")
+        read_until(terminal, "GET /a 200 ")
 
 
 def test_cl_8_a_pipe_gets_no_such_line(start: Start) -> None:

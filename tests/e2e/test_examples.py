@@ -159,6 +159,20 @@ def test_upload_reads_bodies(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_access_log_has_a_line_for_each_request(start: Callable[[str], Program]) -> None:
+    program = start("access_log")
+    assert program.get("/") == "200 hello\n"
+    assert program.get("/broken") == "500 Internal Server Error\n"
+    *lines, count = program.stop().partition("Traceback")[0].splitlines()[:3]
+    records = [json.loads(line) for line in lines]
+    assert [(each["target"], each["status"], each["bytes"]) for each in records] == [
+        ("/", 200, 6),
+        ("/broken", 500, 22),
+    ]
+    assert records[0]["agent"] is None
+    assert count == "28 bytes of bodies were sent"
+
+
 def test_routing_keeps_notes(start: Callable[[str], Program]) -> None:
     program = start("routing")
     assert program.get("/notes", "POST", b"buy milk") == "303 "

@@ -26,6 +26,7 @@ FAMILIES = (
     "RQ",
     "AU",
     "LM",
+    "LG",
     "CL",
 )
 

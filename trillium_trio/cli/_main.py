@@ -6,6 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .._log import SafeLogger
+from ._access_log import AccessLog
 from ._check import checking
 from ._logging import configure_from_file, is_set_up, log_to_stderr
 from ._options import OptionsCommand, is_given
@@ -47,7 +48,8 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
     values = context.params
     if values["log_config"] is not None:
         configure_from_file(values["log_config"])
-    server = server_from(context, target)
+    access_log = AccessLog(context)
+    server = server_from(context, target, access_log)
     # After importing the application, which may set up logging itself.
     live = None
     if not is_set_up():
@@ -58,6 +60,9 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         names = " and ".join(f"--{each.replace('_', '-')}" for each in unused)
         owner = "the application" if values["log_config"] is None else "--log-config"
         logger.warning("%s sets up logging itself: %s is not used", owner, names)
+    access_log.share_terminal(live)
+    if access_log.is_unused:
+        logger.warning("%s has a Logger of its own: --access-log is not used", target)
     if values["check"]:
         checked = checking(server)
         status = serve(checked, checked.stop)

@@ -222,6 +222,22 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
             help="Set up logging from a .json, .yaml or .ini file, before the application is "
             "imported.",
         ),
+        click.Option(
+            ["--access-log"],
+            metavar="FORMAT",
+            default="off",
+            show_default=True,
+            help="A line for each request: dev, common, combined, json, or a template such as "
+            "'%(h)s %(r)s %(s)s %(L)s'.",
+        ),
+        click.Option(
+            ["--access-logfile"],
+            type=click.Path(dir_okay=False, allow_dash=True),
+            metavar="FILE",
+            default="-",
+            show_default=True,
+            help="Where these lines go; - is standard output.",
+        ),
     ),
     "Process": (
         click.Option(

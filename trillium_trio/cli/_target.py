@@ -18,12 +18,18 @@ from ._options import config_from, given
 if TYPE_CHECKING:
     from ..asgi import AsgiApp
     from ..conn import HandlerLike
+    from ._access_log import AccessLog
 
 __all__ = ["server_from"]
 
 
-def server_from(context: click.Context, target: str) -> Server:
+def server_from(context: click.Context, target: str, access_log: AccessLog) -> Server:
     """Load the target and return the server that the command line asks for.
+
+    Args:
+      context: Of the command.
+      target: ``MODULE:ATTR``.
+      access_log: Goes in front.
 
     Raises:
       click.ClickException: The command line is invalid, or there is no such server.
@@ -44,7 +50,7 @@ def server_from(context: click.Context, target: str) -> Server:
     if isinstance(found, Server):
         if base is not None:
             raise click.UsageError(f"{target} is a Server and has its own Config: drop --config")
-        if not given(context) and not headers:
+        if not given(context) and not headers and not access_log.is_on:
             return found
         # Another server, which code that holds the first one can still stop.
         handler = found.handler
@@ -53,7 +59,8 @@ def server_from(context: click.Context, target: str) -> Server:
         config = config_from(context, base)
     except ConfigError as error:
         raise CannotStart(str(error)) from None
-    return _serving(handler, target, config, DefaultHeaders(headers) if headers else None)
+    outer = DefaultHeaders(headers) if headers else None
+    return _serving(handler, target, config, outer, access_log)
 
 
 def _base_from(context: click.Context) -> Settings | None:
@@ -77,11 +84,16 @@ def _is_factory(found: object) -> bool:
 
 
 def _serving(
-    handler: object, target: str, config: Settings, headers: DefaultHeaders | None
+    handler: object,
+    target: str,
+    config: Settings,
+    headers: DefaultHeaders | None,
+    access_log: AccessLog,
 ) -> Server:
     try:
         like = _handler_like(handler)
-        return Server(like if headers is None else (headers, like), config)
+        like = like if headers is None else (headers, like)
+        return Server(access_log.in_front_of(like), config)
     except ConfigError as error:
         raise CannotStart(f"{target}: {error}") from None
     except TypeError as error:

@@ -14,6 +14,7 @@
     Head            HEAD as GET without the body; MethodOverride for forms
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
+    Logger          a line for each request: an access log
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
@@ -41,6 +42,7 @@ from ._timeout import Timeout
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
+from .logger import Logger
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
 from .websocket import (
@@ -78,6 +80,7 @@ __all__ = [
     "Health",
     "Host",
     "LoadShed",
+    "Logger",
     "MemoryStore",
     "MessageCodec",
     "MethodOverride",
