@@ -26,7 +26,6 @@ FAMILIES = (
     "RQ",
     "AU",
     "LM",
-    "LG",
     "CL",
 )
 

@@ -10,7 +10,7 @@ import trio
 
 import trillium_trio as tt
 from tests.wire import UPGRADE, chunked, request, serving, settled
-from trillium_trio.handlers import Event, EventStream, Router
+from trillium_trio.handlers import Event, EventStream, Router, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -363,6 +363,17 @@ async def test_hd_10_an_observer_in_a_router_sees_its_routes(autojump_clock: Moc
         for target in ("/a", "/text", "/below/x", "/nowhere"):
             await client.get(target)
     assert [seen[0] for seen in observer.seen] == ["/a", "/below/x"]
+
+
+async def test_hd_10_an_observer_below_a_timeout_sees_its_requests(
+    autojump_clock: MockClock,
+) -> None:
+    observer = Observer()
+    async with serving(Timeout((observer, handle), seconds=1)) as app:
+        client = app.connect()
+        for target in ("/text", "/two-seconds"):
+            await client.get(target)
+    assert [seen[:2] for seen in observer.seen] == [("/text", 200), ("/two-seconds", 503)]
 
 
 def test_hd_10_an_async_observer_is_refused() -> None:

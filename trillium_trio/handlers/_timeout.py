@@ -11,7 +11,7 @@ from ..conn import Handler, as_handler, handler_name, leaves, run_handler
 from ..exceptions import HttpError
 
 if TYPE_CHECKING:
-    from ..conn import Conn, HandlerLike, Upgrade
+    from ..conn import Conn, HandlerLike, Sent, Upgrade
 
 __all__ = ["Timeout"]
 
@@ -45,8 +45,8 @@ class Timeout(Handler):
         return (self._handler,)
 
     def overrides(self, hook: str) -> bool:
-        """Whether a hook has to be called: ``before_send`` if the handler has one."""
-        if hook != "before_send":
+        """Whether a hook has to be called: those around sending if the handler has one."""
+        if hook not in {"before_send", "after_send"}:
             return super().overrides(hook)
         return any(each.overrides(hook) for each in leaves(self._handler))
 
@@ -73,6 +73,10 @@ class Timeout(Handler):
           That of the handler.
         """
         return await self._handler.before_send(conn)
+
+    def after_send(self, conn: Conn, sent: Sent) -> None:
+        """Run that of the handler."""
+        self._handler.after_send(conn, sent)
 
     def has_upgrade(self, upgrade: Upgrade) -> bool:
         """Whether the handler takes the upgrade."""
