@@ -11,7 +11,8 @@ import trio
 from trio.testing import memory_stream_pair
 
 import trillium_trio as tt
-from trillium_trio.listeners import PreboundBind, TlsBind
+from trillium_trio.http import Networks
+from trillium_trio.listeners import PreboundBind, ProxyBind, TlsBind
 
 if TYPE_CHECKING:
     import ssl
@@ -173,12 +174,14 @@ async def serving(
     *,
     pair: Callable[[], Pair] = memory_stream_pair,
     tls: ssl.SSLContext | None = None,
+    proxies: str = "",
     **http: float,
 ) -> AsyncIterator[App]:
-    """Serve in memory, with TLS if so asked; what is not a setting of the config is one of HTTP."""
+    """Serve in memory, with TLS or for proxies if so asked; other settings are those of HTTP."""
     listener = Listener(pair)
     plain = PreboundBind(listener, "test")
-    bind = plain if tls is None else TlsBind(plain, tls)
+    inner = ProxyBind(plain, Networks(proxies, setting="proxies")) if proxies else plain
+    bind = inner if tls is None else TlsBind(inner, tls)
     config = config or tt.config().with_drain_timeout(30)
     config = config.with_listeners((*config.listeners, bind)).without_signals()
     config = config.with_http(tt.HttpConfig(**http))  # type: ignore[arg-type]  # also counts

@@ -631,3 +631,95 @@ def test_cl_13_a_shell_completes_options_values_and_files(tmp_path: Path) -> Non
     # The shell completes these by itself.
     assert complete("--certfile", "ce") == ["file,ce"]
     assert complete("path/to/sh") == ["file,path/to/sh"]
+
+
+PEERS = """
+import trillium_trio as tt
+
+async def show(conn):
+    return conn.ok(f"{conn.peer_ip} {conn.url}")
+
+server = tt.config().with_port(0).server(show)
+"""
+
+
+def ask(port: int, *lines: str, head: bytes = b"") -> bytes:
+    with socket.create_connection(("localhost", port), PATIENCE) as sock:
+        request = "\r\n".join(["GET / HTTP/1.1", "Host: x", "Connection: close", *lines, "", ""])
+        sock.sendall(head + request.encode())
+        return sock.makefile("rb").read().rpartition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize("networks", ["127.0.0.0/8,::1", "*", "unix, 10.0.0.0/8, ::1, 127.0.0.1"])
+@pytest.mark.parametrize("target", ["show", "server"])
+def test_cl_19_fields_of_proxies_are_believed(
+    networks: str, target: str, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "peers.py").write_text(PEERS, encoding="utf-8")
+    process = start(f"peers:{target}", "--port", "0", "--forwarded-allow-ips", networks)
+    lines = ("X-Forwarded-For: 6.6.6.6, 1.2.3.4", "X-Forwarded-Proto: https")
+    assert ask(process.wait_port(), *lines) == b"1.2.3.4 https://x/"
+    stop(process)
+
+
+def test_cl_19_by_default_nothing_is_believed(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "peers.py").write_text(PEERS, encoding="utf-8")
+    process = start("peers:show", "--port", "0")
+    answer = ask(process.wait_port(), "X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https")
+    assert answer in {b"127.0.0.1 http://x/", b"::1 http://x/"}
+    stop(process)
+
+
+def test_cl_19_an_asgi_application_sees_the_client(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "peers.py").write_text(
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'http'\n"
+        "    body = f\"{scope['client']} {scope['scheme']}\".encode()\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': body})\n",
+        encoding="utf-8",
+    )
+    process = start("peers:app", "--port", "0", TRILLIUM_FORWARDED_ALLOW_IPS="*")
+    answer = ask(
+        process.wait_port(), "X-Forwarded-For: 1.2.3.4:5", "X-Forwarded-Proto: https", "TE: x"
+    )
+    assert b"('1.2.3.4', 5) https" in answer
+    stop(process)
+
+
+@pytest.mark.parametrize("target", ["show", "server"])
+def test_cl_19_listeners_for_the_proxy_protocol(target: str, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "peers.py").write_text(PEERS, encoding="utf-8")
+    process = start(f"peers:{target}", "--port", "0", "--proxy-protocol", "127.0.0.0/8,::1")
+    port = process.wait_port()
+    assert ask(port, head=b"PROXY TCP4 1.2.3.4 5.6.7.8 9 80\r\n") == b"1.2.3.4 http://x/"
+    with socket.create_connection(("localhost", port), PATIENCE) as sock:
+        sock.sendall(b"HEAD / HTTP/1.1\r\n")
+        assert sock.makefile("rb").read(1) == b""
+    process.wait_line("no PROXY header: no header, but b'HEAD / HTTP/'")
+    stop(process)
+
+
+def test_cl_19_the_proxy_protocol_precedes_tls(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "peers.py").write_text(PEERS, encoding="utf-8")
+    process = start(
+        *["peers:show", "--bind", "localhost:0", "--certfile", str(PEM)],
+        *["--proxy-protocol", "*"],
+    )
+    found = re.search(r"https://[^,\s]*:(\d+)", process.wait_line("listening on"))
+    assert found is not None
+    with socket.create_connection(("localhost", int(found[1])), PATIENCE) as sock:
+        sock.sendall(b"PROXY TCP4 1.2.3.4 5.6.7.8 9 80\r\n")
+        with client_context().wrap_socket(sock, server_hostname="localhost") as tls:
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert tls.makefile("rb").read().endswith(b"\r\n\r\n1.2.3.4 https://x/")
+    stop(process)
+
+
+@pytest.mark.parametrize("option", ["--forwarded-allow-ips", "--proxy-protocol"])
+def test_cl_19_what_is_no_network_is_status_2(option: str, tmp_path: Path) -> None:
+    found = run(tmp_path, "app:hello", option, "10.0.0.0/8,10.0.0.1/8")
+    assert found.returncode == 2
+    assert f"{option}: '10.0.0.1/8' is no network: 10.0.0.1/8 has host bits set" in " ".join(
+        found.stderr.split()
+    )

@@ -271,6 +271,17 @@ def test_forms_take_a_picture(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_behind_a_proxy_tells_clients_who_they_are(start: Callable[[str], Program]) -> None:
+    program = start("behind_a_proxy")
+    with closing(Connection(program.path)) as proxy:
+        fields = {"X-Forwarded-For": "forged, 192.0.2.7", "X-Forwarded-Proto": "https"}
+        proxy.request("GET", "/", headers={"Host": "me.example", **fields})
+        assert proxy.getresponse().read() == (
+            b"You are 192.0.2.7, by way of unix, and asked for https://me.example/\n"
+        )
+    program.stop()
+
+
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
     program = start("events")
     with closing(Connection(program.path)) as page, closing(Connection(program.path)) as stream:

@@ -9,6 +9,7 @@ from tests.fuzz._chunks import chunks
 from tests.fuzz._connections import connections
 from tests.fuzz._heads import fields, heads, targets
 from tests.fuzz._listening import binds, environments
+from tests.fuzz._proxies import forwarded, proxy_headers
 from tests.fuzz._records import records
 from tests.fuzz._responses import responses
 from tests.fuzz._routes import routes
@@ -32,5 +33,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         binds,
         environments,
         routes,
+        forwarded,
+        proxy_headers,
     )
 }

@@ -23,6 +23,7 @@ import trillium_trio as tt
 from tests.wire import Peer, chunked, request, serving, settled
 from trillium_trio.codec import ChunkedReader, HeadLimits, _head, _irregular, read_head
 from trillium_trio.conn import RequestBody
+from trillium_trio.handlers import Forwarded
 from trillium_trio.http import Headers
 
 if TYPE_CHECKING:
@@ -700,3 +701,27 @@ async def test_a_body_in_tiny_pieces_takes_no_more_memory() -> None:
         tracemalloc.stop()
     # What is returned, what it was gathered in, and some room to grow.
     assert peak < 3 * size
+
+
+# Which address is the client's, behind one proxy that appends to what it gets.
+ADDRESSES = {
+    "divviup-api-2278-leftmost": ["X-Forwarded-For: 6.6.6.6, 1.2.3.4"],
+    "uvicorn-0.48-second-line": ["X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 1.2.3.4"],
+    "uvicorn-star-leftmost": ["x-forwarded-for: 127.0.0.1, 1.2.3.4"],
+    "a-quote-without-its-partner": ['Forwarded: for="6.6.6.6, for=1.2.3.4'],
+    "a-name-in-place-of-an-address": ["X-Forwarded-For: localhost, 1.2.3.4"],
+    "an-address-with-a-zone": ["X-Forwarded-For: ::1%\t1.2.3.4, 1.2.3.4"],
+}
+
+
+@pytest.mark.parametrize("trust", ["unix", "*"])
+@pytest.mark.parametrize("id_", ADDRESSES)
+async def test_no_client_chooses_its_address(id_: str, trust: str, autojump_clock: object) -> None:
+    async def show(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(f"{conn.peer_ip} {conn.url}")
+
+    async with serving((Forwarded([trust]), show)) as app:
+        # Most proxies pass this one on.
+        fields = (*ADDRESSES[id_], "X-Forwarded-Host: evil")
+        response = await app.connect().get("/", *fields)
+        assert response.body == b"1.2.3.4 http://x/"

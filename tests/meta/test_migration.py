@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Options that these pages name and the table does not have yet.
 PENDING = {
-    *["--access-log", "--access-logfile", "--forwarded-allow-ips", "--proxy-protocol"],
+    *["--access-log", "--access-logfile"],
     *["--reload", "--reload-dir", "--reload-exclude", "--reload-include"],
     *["--root-path", "--wsgi-threads"],
 }

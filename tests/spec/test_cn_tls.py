@@ -34,7 +34,7 @@ def tls_pair() -> Pair:
 
 
 def serving(config: tt.Config | None = None, **http: float) -> AbstractAsyncContextManager[App]:
-    return wire.serving("hello", config, pair=tls_pair, tls=server_context(), **http)
+    return wire.serving("hello", config, pair=tls_pair, tls=server_context(), **http)  # type: ignore[arg-type]  # no proxies
 
 
 async def begin_handshake(app: App) -> Peer:

@@ -45,7 +45,7 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
     else:
         path, query = head.path, head.querystring
     listener = transport.listener
-    address = listener.address
+    address = transport.server_address
     # A wrapped stream knows more about itself than its listener does.
     is_secure = listener.is_tls or transport.is_secure
     extensions = _HTTP_EXTENSIONS.copy()
@@ -57,13 +57,13 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
         "http_version": head.version,
         "method": head.method.upper(),
-        "scheme": "https" if is_secure else "http",
+        "scheme": "https" if conn.is_secure else "http",
         "path": _decoded(path, root_path) if root_path or "%" in path else path,
         "raw_path": path.encode("ascii"),
         "query_string": query.encode("ascii"),
         "root_path": root_path + prefix,
         "headers": head.raw_headers,
-        "client": transport.peer_address,
+        "client": conn.peer_address,
         "server": (address, None) if type(address) is str else address,
         "extensions": extensions,
     }

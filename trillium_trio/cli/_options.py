@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from click.core import ParameterSource
 
-from ..http import HttpConfig
-from ..listeners import TlsBind, parse_bind
+from ..http import HttpConfig, Networks
+from ..listeners import ProxyBind, TlsBind, parse_bind
 from ..server import Config
 from ._table import HTTP_FIELDS, SETTINGS_FIELDS, TABLE
 from ._tls import TLS_OPTIONS, ssl_context_from
@@ -23,7 +23,10 @@ __all__ = ["OptionsCommand", "config_from", "given", "is_given"]
 C = TypeVar("C", bound="Settings")
 
 # Those of the table that change the settings of a server.
-_SETTINGS = {"bind", "insecure_bind", "server_header", *TLS_OPTIONS, *SETTINGS_FIELDS, *HTTP_FIELDS}
+_SETTINGS = {
+    *("bind", "insecure_bind", "proxy_protocol", "server_header"),
+    *(*TLS_OPTIONS, *SETTINGS_FIELDS, *HTTP_FIELDS),
+}
 
 
 class OptionsCommand(click.Command):
@@ -114,7 +117,17 @@ def _with_listeners(context: click.Context, config: C) -> C:
             raise click.UsageError("--insecure-bind is for listeners beside TLS: use --bind")
         insecure = tuple(parse_bind(spec) for spec in values["insecure_bind"])
         config = _listening(config, (*config.binds(), *insecure))
+    if values["proxy_protocol"]:
+        trust = Networks(values["proxy_protocol"], setting="--proxy-protocol")
+        config = _listening(config, tuple(_behind(each, trust) for each in config.binds()))
     return config
+
+
+def _behind(bind: Bind, trust: Networks) -> Bind:
+    """Return a bind whose connections begin with a proxy's header."""
+    inner = bind.inner if isinstance(bind, TlsBind) else bind
+    inner = ProxyBind(inner.inner if isinstance(inner, ProxyBind) else inner, trust)
+    return TlsBind(inner, bind.ssl_context) if isinstance(bind, TlsBind) else inner
 
 
 def _listening(config: C, listeners: tuple[Bind, ...]) -> C:

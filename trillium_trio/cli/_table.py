@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ..http import HttpConfig
+from ..exceptions import ConfigError
+from ..http import HttpConfig, Networks
 from ..server import Settings
 from ._environment import load_env_file
 
@@ -91,6 +92,14 @@ def _load_env_file(_: click.Context, option: click.Parameter, value: Path | None
     return value
 
 
+def _check_networks(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    try:
+        Networks(value or "", setting=option.opts[0])
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    return value
+
+
 TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
     "Application": (
         click.Option(
@@ -141,6 +150,22 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
         _field("host"),
         _field("port"),
         _field("nodelay"),
+    ),
+    "Proxies": (
+        click.Option(
+            ["--forwarded-allow-ips"],
+            metavar="NETWORKS",
+            callback=_check_networks,
+            help="Believe Forwarded or X-Forwarded-For and -Proto from these proxies: networks, "
+            "unix, or * for every peer, separated by commas. [default: none]",
+        ),
+        click.Option(
+            ["--proxy-protocol"],
+            metavar="NETWORKS",
+            callback=_check_networks,
+            help="Each connection begins with a PROXY protocol header of one of these proxies; "
+            "others are closed. [default: none]",
+        ),
     ),
     "TLS": (
         click.Option(

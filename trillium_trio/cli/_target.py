@@ -10,6 +10,7 @@ import click
 
 from ..asgi import Asgi, is_asgi
 from ..exceptions import ConfigError
+from ..handlers import Forwarded
 from ..server import Config, Server, Settings
 from ._headers import DefaultHeaders, parse_headers
 from ._load import CannotStart, call_factory, load_target
@@ -17,7 +18,7 @@ from ._options import config_from, given
 
 if TYPE_CHECKING:
     from ..asgi import AsgiApp
-    from ..conn import HandlerLike
+    from ..conn import Handler, HandlerLike
     from ._access_log import AccessLog
 
 __all__ = ["server_from"]
@@ -36,7 +37,7 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
     """
     values = context.params
     # First: a wrong option is cheaper to find than to load an application.
-    headers = parse_headers(values["header"])
+    added = _handlers_from(context)
     base = _base_from(context)
     found = load_target(target, factory=values["factory"], folder=values["app_dir"])
     if _is_factory(found):
@@ -50,7 +51,7 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
     if isinstance(found, Server):
         if base is not None:
             raise click.UsageError(f"{target} is a Server and has its own Config: drop --config")
-        if not given(context) and not headers and not access_log.is_on:
+        if not given(context) and not added and not access_log.is_on:
             return found
         # Another server, which code that holds the first one can still stop.
         handler = found.handler
@@ -59,8 +60,18 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
         config = config_from(context, base)
     except ConfigError as error:
         raise CannotStart(str(error)) from None
-    outer = DefaultHeaders(headers) if headers else None
-    return _serving(handler, target, config, outer, access_log)
+    return _serving(handler, target, config, added, access_log)
+
+
+def _handlers_from(context: click.Context) -> list[Handler]:
+    """Return the handlers that options put in front of the application."""
+    values = context.params
+    handlers: list[Handler] = []
+    if values["forwarded_allow_ips"]:
+        handlers.append(Forwarded(values["forwarded_allow_ips"]))
+    if headers := parse_headers(values["header"]):
+        handlers.append(DefaultHeaders(headers))
+    return handlers
 
 
 def _base_from(context: click.Context) -> Settings | None:
@@ -84,16 +95,11 @@ def _is_factory(found: object) -> bool:
 
 
 def _serving(
-    handler: object,
-    target: str,
-    config: Settings,
-    headers: DefaultHeaders | None,
-    access_log: AccessLog,
+    handler: object, target: str, config: Settings, added: list[Handler], access_log: AccessLog
 ) -> Server:
     try:
         like = _handler_like(handler)
-        like = like if headers is None else (headers, like)
-        return Server(access_log.in_front_of(like), config)
+        return Server(access_log.in_front_of((*added, like) if added else like), config)
     except ConfigError as error:
         raise CannotStart(f"{target}: {error}") from None
     except TypeError as error:

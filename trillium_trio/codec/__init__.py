@@ -2,6 +2,8 @@
 
 .. code-block:: text
 
+    first bytes --> read_proxy_header --> ProxyHeader, bytes used
+
     buffer --> read_head ------------------------------------------> RequestHead, bytes used
                  |                                                     | framing facts
                  |-- no end yet: limits, bytes that are never          v
@@ -21,8 +23,8 @@ first byte at which it is certain. A message gives the same outcome whole, byte 
 anywhere.
 
 **After an error** nothing more is read from the connection: the start of the next message is no
-longer certain (RFC 9112, 6.3). All errors of this package are `HttpError`, answerable until a
-response head has been sent.
+longer certain (RFC 9112, 6.3). All errors are `HttpError`, answerable until a response head
+has been sent, but those of `read_proxy_header`, which nobody could answer.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from __future__ import annotations
 from ._body import ChunkedReader, LengthReader
 from ._framing import BodyFraming, connection_options, response_framing, shows_length
 from ._head import HeadLimits, is_head_started, read_head
+from ._proxy_header import ProxyHeader, read_proxy_header
 from ._response import (
     CHUNK_END,
     LAST_CHUNK,
@@ -42,6 +45,7 @@ from ._response import (
     render_last_chunk,
     render_whole,
 )
+from ._target import check_host
 
 __all__ = [
     "CHUNK_END",
@@ -50,10 +54,13 @@ __all__ = [
     "ChunkedReader",
     "HeadLimits",
     "LengthReader",
+    "ProxyHeader",
+    "check_host",
     "chunk_prefix",
     "connection_options",
     "is_head_started",
     "read_head",
+    "read_proxy_header",
     "render_chunk",
     "render_continue",
     "render_error",

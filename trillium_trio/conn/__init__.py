@@ -32,12 +32,13 @@ from ._handler import (
 )
 from ._info import Info, ServerSettings, Starter
 from ._link import Link
-from ._on_conn import Failure, HasState, Mounted, OnConn
+from ._on_conn import Client, Failure, HasState, Mounted, OnConn
 from ._request_body import RequestBody, RequestSource
 from ._sent import Outcome, Sent
 from ._upgrade import Upgrade
 
 __all__ = [
+    "Client",
     "Conn",
     "Failure",
     "Handler",

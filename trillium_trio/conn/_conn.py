@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, final
 from urllib.parse import parse_qs
 
 from ..http import Body, Headers, Status, TypeMap
+from ._on_conn import Client
 from ._request_body import RequestBody
 
 if TYPE_CHECKING:
@@ -128,7 +129,12 @@ class Conn:
 
     @property
     def host(self) -> str | None:
-        """The authority that the client asked for (RFC 9112, 3.2), or None. Do not trust it."""
+        """The authority that the client asked for (RFC 9112, 3.2), or None. Do not trust it.
+
+        Behind `Forwarded`, the one that a trusted proxy names, if it names one.
+        """
+        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+            return client.host or self._head.host
         return self._head.host
 
     @property
@@ -168,13 +174,24 @@ class Conn:
 
     @property
     def is_secure(self) -> bool:
-        """Whether the request came over TLS."""
+        """Whether the request came over TLS; behind `Forwarded`, to the first trusted proxy."""
+        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+            return client.scheme == "https"
         return self._link.transport.is_secure
 
     @property
     def peer_ip(self) -> str | None:
-        """The peer's IP address, or None on a unix socket."""
+        """The peer's IP address, or None on a unix socket; behind `Forwarded`, the client's."""
+        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+            return client.ip
         return self._link.transport.peer_ip
+
+    @property
+    def peer_address(self) -> tuple[str, int] | None:
+        """The address of `peer_ip` with its port, 0 if that is not known; None on a unix socket."""
+        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+            return client.address
+        return self._link.transport.peer_address
 
     @property
     def listener(self) -> Listener:

@@ -9,7 +9,7 @@ from ..exceptions import MisuseError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Failure", "HasState", "Mounted", "OnConn"]
+__all__ = ["Client", "Failure", "HasState", "Mounted", "OnConn"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,48 @@ class OnConn:
                 "put it in front of the handler that asks"
             )
         return value
+
+
+@final
+class Client(OnConn, left_by="Forwarded"):
+    """Where a request comes from, as far as trusted proxies say.
+
+    `Conn.peer_ip`, `Conn.is_secure`, `Conn.host` and the scopes of other interfaces read it.
+
+    Attributes:
+      ip: The client's IP address, or None on a unix socket. That of the last trusted proxy, if the
+        proxies do not name the client.
+      port: The client's port, or None if it is not known.
+      scheme: ``"http"`` or ``"https"``, as the client has used it.
+      host: The authority that the client has asked for, if a proxy names it; else None.
+      chain: The addresses of the client, then of the proxies, down to the transport's peer, which
+        is ``"unix"`` on a unix socket.
+    """
+
+    __slots__ = ("chain", "host", "ip", "port", "scheme")
+
+    def __init__(
+        self,
+        *,
+        ip: str | None,
+        port: int | None,
+        scheme: str,
+        host: str | None,
+        chain: tuple[str, ...],
+    ) -> None:
+        self.ip = ip
+        self.port = port
+        self.scheme = scheme
+        self.host = host
+        self.chain = chain
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The client's IP address and port, 0 if it is not known; None on a unix socket."""
+        return None if self.ip is None else (self.ip, self.port or 0)
+
+    def __repr__(self) -> str:
+        return f"<Client {self.scheme}://{self.host or ''} from {' by '.join(self.chain)}>"
 
 
 @final

@@ -37,7 +37,7 @@ _AFTER_CUT_SECONDS = 1.0
 class State(enum.Enum):
     """The state of a connection."""
 
-    HANDSHAKE = "in the TLS handshake"
+    HANDSHAKE = "in the handshake"
     IDLE = "idle"
     HEAD = "reading a head"
     EXCHANGE = "in an exchange"
@@ -131,7 +131,7 @@ class Connection(ConnectionLink, ABC):
             self.transport.wake(Wake.NOTICE)
         elif self.state is State.HANDSHAKE:
             # Not woken: a wrapped stream would not survive it.
-            deadline = handshake_deadline(self.service, self.transport, self.idle_since)
+            deadline = handshake_deadline(self.service, self.wire, self.idle_since)
             self.service.watchdog.arm(self.wire, deadline)
 
     @property
@@ -197,7 +197,7 @@ class Connection(ConnectionLink, ABC):
                 self.service.on_idle()
 
     async def shake_hands(self) -> bool:
-        """Do the TLS handshake; return whether requests may follow. If not, it has closed.
+        """Do what precedes the requests; return whether they may follow. If not, it has closed.
 
         Cancellation:
           The transport can only be closed.

@@ -48,8 +48,8 @@ class Http1Connection(Connection):
                      v        v          v         v          v         v
                    closed   REFUSED ->        ENDING (the polite close)
 
-    With TLS, HANDSHAKE comes first. A guard is held from the first byte of a head to the end of
-    SENT.
+    With TLS or a proxy's header, HANDSHAKE comes first. A guard is held from the first byte of a
+    head to the end of SENT.
     """
 
     __slots__ = ()
@@ -67,7 +67,8 @@ class Http1Connection(Connection):
         Cancellation:
           A request in progress is left for `Exchange.answer_cut`.
         """
-        if self.transport.is_secure and not await self.shake_hands():
+        transport = self.transport
+        if (transport.is_secure or transport.expects_proxy) and not await self.shake_hands():
             return
         try:
             await self._serve_requests()

@@ -11,6 +11,7 @@
     ErrorPages      pages for errors, with the traceback where the service is developed
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Forms           forms and uploads, urlencoded and multipart
+    Forwarded       the client behind trusted proxies: its address, scheme and host
     Head            HEAD as GET without the body; MethodOverride for forms
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
@@ -42,6 +43,7 @@ from ._timeout import Timeout
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
+from .forwarded import Forwarded
 from .logger import Logger
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
@@ -76,6 +78,7 @@ __all__ = [
     "Form",
     "FormReader",
     "Forms",
+    "Forwarded",
     "Head",
     "Health",
     "Host",

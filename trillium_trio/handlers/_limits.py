@@ -31,7 +31,7 @@ class RateLimit(Handler):
       requests: How many requests.
       per: In how many seconds.
       key: What is counted together: a value that can be hashed, or None for no limit. Default:
-        `Conn.peer_ip`; behind a proxy that is the proxy's, unless its fields are read first.
+        `Conn.peer_ip`; behind a proxy that is the proxy's, unless `Forwarded` comes first.
       max_keys: How many are remembered. One more displaces the one that has asked least recently,
         which may then ask afresh. Default: 100,000. Prevents: memory filled by many addresses.
 

@@ -10,6 +10,7 @@ know how they are received or sent.
     Body            a response's content: bytes, a stream, or the path of a file
     Status          the registered status codes and their reason phrases
     HttpConfig      limits and timeouts of connections
+    Networks        networks of trusted peers
     TypeMap         state, one value per type
     http_date       IMF-fixdate
     add_vary        the Vary field
@@ -25,6 +26,7 @@ from ._cookies import SameSite, parse_cookies, set_cookie
 from ._dates import http_date
 from ._headers import Headers
 from ._http_config import HttpConfig
+from ._networks import IpAddress, Networks, parse_ip
 from ._request_head import RequestHead
 from ._state import TypeMap
 from ._status import Status, reason_phrase
@@ -36,6 +38,8 @@ __all__ = [
     "BodySource",
     "Headers",
     "HttpConfig",
+    "IpAddress",
+    "Networks",
     "ReceivesSome",
     "RequestHead",
     "SameSite",
@@ -46,6 +50,7 @@ __all__ = [
     "http_date",
     "media_weight",
     "parse_cookies",
+    "parse_ip",
     "reason_phrase",
     "set_cookie",
 ]

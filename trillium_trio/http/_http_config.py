@@ -35,8 +35,8 @@ class HttpConfig:
         Unit: seconds. Prevents: handlers held by stalled uploads.
       write_timeout: Without the peer taking a byte; resets the connection. Default: 30.
         Unit: seconds. Prevents: handlers and kernel memory held by readers that have stopped.
-      handshake_timeout: For the TLS handshake; closes. Default: 10. Unit: seconds.
-        Prevents: connections that never send anything.
+      handshake_timeout: For a proxy's header and the TLS handshake; closes. Default: 10.
+        Unit: seconds. Prevents: connections that never send anything.
       handshake_grace: How long after the stop a TLS handshake in progress may take. Default: 2.
         Unit: seconds. Prevents: drains that wait for handshakes that never end.
       linger_timeout: How long to wait, after the last response, for the peer to read it and close.

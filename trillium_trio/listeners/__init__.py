@@ -4,7 +4,7 @@
 
     "127.0.0.1:8080", 8080, "unix:/run/x", "fd:3"
         | parse_bind
-    TcpBind  UnixBind  FdBind  EnvBind  PreboundBind  TlsBind
+    TcpBind  UnixBind  FdBind  EnvBind  PreboundBind; ProxyBind and TlsBind around one
         | open_listeners: all, or none and a BindError
     BoundListener          BoundSocket: a socket          -> SocketTransport, TlsTransport
         |                  BoundStream: any trio listener -> StreamTransport, TlsTransport
@@ -28,10 +28,12 @@ from __future__ import annotations
 
 from ._accept import accept_loop
 from ._bind import (
+    AddressBind,
     Bind,
     EnvBind,
     FdBind,
     PreboundBind,
+    ProxyBind,
     TcpBind,
     TlsBind,
     UnixBind,
@@ -44,6 +46,7 @@ from ._prebound import BoundStream
 from ._socket import BoundSocket
 
 __all__ = [
+    "AddressBind",
     "Bind",
     "BoundListener",
     "BoundSocket",
@@ -51,6 +54,7 @@ __all__ = [
     "EnvBind",
     "FdBind",
     "PreboundBind",
+    "ProxyBind",
     "TcpBind",
     "TlsBind",
     "UnixBind",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import trio
 
+    from ..http import Networks
+
 _MAX_PORT = 65535
 # host:port. An IPv6 host, with its zone, is in brackets: otherwise its last group reads as a port.
 # Only IPv6 is: "[unix]:80" would be shown as "unix:80", which means a socket file.
@@ -67,20 +69,36 @@ class PreboundBind:
     name: str = ""
 
 
+AddressBind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind
+"""A bind specification without layers around it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ProxyBind:
+    """The PROXY protocol on another address: each connection begins with a proxy's header.
+
+    It precedes TLS, so `TlsBind` is around it. Peers outside of ``trust`` are turned away.
+    """
+
+    inner: AddressBind
+    trust: Networks
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class TlsBind:
     """TLS on another address."""
 
-    inner: TcpBind | UnixBind | FdBind | EnvBind | PreboundBind
+    inner: AddressBind | ProxyBind
     ssl_context: ssl.SSLContext
 
 
-Bind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind | TlsBind
+Bind: TypeAlias = AddressBind | ProxyBind | TlsBind
 """Every bind specification."""
 
 
-def parse_bind(spec: str | int) -> Bind:
+def parse_bind(spec: str | int) -> TcpBind | UnixBind | FdBind:
     """Parse a bind specification.
 
     Args:

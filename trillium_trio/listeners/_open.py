@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 import trio
 
 from ..exceptions import ConfigError
 from ..transport import Listener, SocketTransport
-from ._bind import EnvBind, FdBind, PreboundBind, TcpBind, TlsBind, UnixBind
+from ._bind import EnvBind, FdBind, PreboundBind, ProxyBind, TcpBind, TlsBind, UnixBind
 from ._inherited import adopt_fd, check_listening, facts_of, inherited_fds
 from ._prebound import BoundStream
 from ._socket import BoundSocket
@@ -22,7 +23,8 @@ from ._unix import bind_unix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ._bind import Bind
+    from ..http import Networks
+    from ._bind import AddressBind, Bind
     from ._bound import BoundListener
 
 # What the kernel may queue while we are busy, and what a drain then answers. Linux limits it to
@@ -84,12 +86,24 @@ class _Opening:
                     self._add(adopt_fd(fd), tls, name=name)
             case PreboundBind(listener, name):
                 self._add_prebound(listener, tls, name)
+            case ProxyBind(inner, trust):
+                await self._open_for_proxies(inner, tls, trust)
             case TlsBind(inner, ssl_context):
                 # Renegotiation has been attacked (CVE-2009-3555), and HTTP does not need it.
                 ssl_context.options |= ssl.OP_NO_RENEGOTIATION
                 await self.open(inner, ssl_context)
             case _:
                 assert_never(bind)
+
+    async def _open_for_proxies(
+        self, inner: AddressBind, tls: ssl.SSLContext | None, trust: Networks
+    ) -> None:
+        if isinstance(inner, PreboundBind) and isinstance(inner.listener, trio.SSLListener):
+            raise ConfigError(f"{inner.listener!r} has TLS, which a proxy's header has to precede")
+        known = len(self.opened)
+        await self.open(inner, tls)
+        for listener in self.opened[known:]:
+            listener.facts = replace(listener.facts, proxy_protocol=trust)
 
     def _add_prebound(
         self,

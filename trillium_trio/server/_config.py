@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, final
 
-from ..listeners import EnvBind, FdBind, PreboundBind, TlsBind, UnixBind, parse_bind
+from ..http import Networks
+from ..listeners import EnvBind, FdBind, PreboundBind, ProxyBind, TlsBind, UnixBind, parse_bind
 from ._run import run, serving, spawn
 from ._server import Server
 from ._settings import Settings
@@ -14,13 +15,14 @@ from ._settings import Settings
 if TYPE_CHECKING:
     import socket
     import ssl
+    from collections.abc import Iterable
     from contextlib import AbstractAsyncContextManager
 
     import trio
 
     from ..conn import HandlerLike
     from ..http import HttpConfig
-    from ..listeners import Bind
+    from ..listeners import AddressBind, Bind
     from ..swansong import DrainReport, Swansong
     from ._handle import ServerHandle
 
@@ -103,47 +105,109 @@ class Config(Settings):
 
     # -- listeners -----------------------------------------------------------------------------
 
-    def bind_tcp(self, address: str | int) -> Self:
+    def bind_tcp(self, address: str | int, *, proxy_protocol: Iterable[str] = ()) -> Self:
         """Return a copy that also listens on ``"host:port"``, or a port on all interfaces.
 
+        Args:
+          address: See `parse_bind`.
+          proxy_protocol: The networks of the proxies whose connections begin with a header of the
+            PROXY protocol, such as ``["10.0.0.0/8"]``; ``"unix"`` for a unix socket, ``"*"`` for
+            every peer. Peers that are not in them are turned away. Default: there is no header.
+
         Raises:
-          ConfigError: The address is invalid.
+          ConfigError: The address or a network is invalid.
         """
-        return self._bind(parse_bind(address))
+        return self._bind(parse_bind(address), proxy_protocol)
 
-    def bind_unix(self, path: str | os.PathLike[str], *, mode: int | None = None) -> Self:
-        """Return a copy that also listens on a unix socket, with these permission bits."""
-        return self._bind(UnixBind(os.fspath(path), mode))
+    def bind_unix(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        mode: int | None = None,
+        proxy_protocol: Iterable[str] = (),
+    ) -> Self:
+        """Return a copy that also listens on a unix socket, with these permission bits.
 
-    def bind_tls(self, address: str | int, ssl_context: ssl.SSLContext) -> Self:
+        Args:
+          path: Of the socket's file.
+          mode: Permission bits, such as ``0o660``. Default: as the umask says.
+          proxy_protocol: As for `bind_tcp`.
+
+        Raises:
+          ConfigError: A network is invalid.
+        """
+        return self._bind(UnixBind(os.fspath(path), mode), proxy_protocol)
+
+    def bind_tls(
+        self,
+        address: str | int,
+        ssl_context: ssl.SSLContext,
+        *,
+        proxy_protocol: Iterable[str] = (),
+    ) -> Self:
         """Return a copy that also listens on ``"host:port"`` with TLS.
 
         Args:
           address: As for `bind_tcp`.
           ssl_context: A server-side context. It is changed to refuse renegotiation.
+          proxy_protocol: As for `bind_tcp`; the header precedes TLS.
 
         Raises:
-          ConfigError: The address is invalid.
+          ConfigError: The address or a network is invalid.
         """
-        inner = parse_bind(address)
-        assert not isinstance(inner, TlsBind), "parse_bind never returns TLS"
-        return self._bind(TlsBind(inner, ssl_context))
+        return self._bind(parse_bind(address), proxy_protocol, ssl_context)
 
-    def bind_fd(self, fd: int) -> Self:
-        """Return a copy that also accepts from this inherited listening socket."""
-        return self._bind(FdBind(fd))
+    def bind_fd(self, fd: int, *, proxy_protocol: Iterable[str] = ()) -> Self:
+        """Return a copy that also accepts from this inherited listening socket.
 
-    def bind_env(self) -> Self:
-        """Return a copy that also accepts from the sockets in ``LISTEN_FDS`` or ``LISTEN_FD``."""
-        return self._bind(EnvBind())
+        Args:
+          fd: Its number.
+          proxy_protocol: As for `bind_tcp`.
+
+        Raises:
+          ConfigError: A network is invalid.
+        """
+        return self._bind(FdBind(fd), proxy_protocol)
+
+    def bind_env(self, *, proxy_protocol: Iterable[str] = ()) -> Self:
+        """Return a copy that also accepts from the sockets in ``LISTEN_FDS`` or ``LISTEN_FD``.
+
+        Args:
+          proxy_protocol: As for `bind_tcp`.
+
+        Raises:
+          ConfigError: A network is invalid.
+        """
+        return self._bind(EnvBind(), proxy_protocol)
 
     def bind_listener(
-        self, listener: trio.abc.Listener[trio.abc.Stream] | socket.socket, *, name: str = ""
+        self,
+        listener: trio.abc.Listener[trio.abc.Stream] | socket.socket,
+        *,
+        name: str = "",
+        proxy_protocol: Iterable[str] = (),
     ) -> Self:
-        """Return a copy that also accepts from this listener; the server closes it."""
-        return self._bind(PreboundBind(listener, name))
+        """Return a copy that also accepts from this listener; the server closes it.
 
-    def _bind(self, bind: Bind) -> Self:
+        Args:
+          listener: A listening socket, or any trio listener.
+          name: For the log. Default: its address.
+          proxy_protocol: As for `bind_tcp`.
+
+        Raises:
+          ConfigError: A network is invalid.
+        """
+        return self._bind(PreboundBind(listener, name), proxy_protocol)
+
+    def _bind(
+        self,
+        address: AddressBind,
+        proxy_protocol: Iterable[str],
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> Self:
+        trust = Networks(proxy_protocol, setting="proxy_protocol")
+        inner = ProxyBind(address, trust) if trust else address
+        bind = inner if ssl_context is None else TlsBind(inner, ssl_context)
         return replace(self, listeners=(*self.listeners, bind))
 
     # -- serving -------------------------------------------------------------------------------

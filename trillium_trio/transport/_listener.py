@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
+
+if TYPE_CHECKING:
+    from ..http import Networks
 
 # Not every system can connect to a wildcard address; the loopback address of its family works.
 _LOOPBACK_OF_WILDCARD = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (a key)
@@ -19,12 +22,15 @@ class Listener:
       address: ``(host, port)`` of a TCP listener as bound, never with port 0; the path of a unix
         one, with ``@`` for the NUL of an abstract name.
       is_tls: Whether its connections are encrypted.
+      proxy_protocol: The proxies whose connections begin with a header of the PROXY protocol; no
+        other peer may connect. Default: there is no such header.
       name: As shown in logs. Default: ``http://127.0.0.1:8080``, ``unix:/run/x``.
     """
 
     kind: Literal["tcp", "unix"]
     address: tuple[str, int] | str
     is_tls: bool = False
+    proxy_protocol: Networks | None = None
     name: str = ""
 
     def __post_init__(self) -> None:

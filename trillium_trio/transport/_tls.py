@@ -118,6 +118,11 @@ class TlsTransport(Transport):
 
     # -- the handshake -------------------------------------------------------------------------
 
+    def feed(self, data: bytes) -> None:
+        """Take the first bytes of the handshake, received already from `below`."""
+        self._incoming.write(data)
+        self._opening = data[:OPENING_BYTES]
+
     async def handshake(self) -> None:
         below = self.below
         while True:

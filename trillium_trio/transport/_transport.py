@@ -55,10 +55,18 @@ class Transport(ABC):
 
     Attributes:
       listener: The facts of the listener that accepted it.
+      expects_proxy: A header of the PROXY protocol has to come first, and was not read yet.
       wake_reason: The reason of the last `wake`, until `clear_wake`. Waits raise while it is set.
     """
 
-    __slots__ = ("_address", "_woken_by", "listener", "wake_reason")
+    __slots__ = (
+        "_address",
+        "_server_address",
+        "_woken_by",
+        "expects_proxy",
+        "listener",
+        "wake_reason",
+    )
 
     sends_at_once: ClassVar[bool] = True
     """Whether `send_nowait` is of use: it takes what there is room for."""
@@ -77,6 +85,8 @@ class Transport(ABC):
         self.wake_reason: object | None = None
         self._woken_by: object | None = None
         self._address = address
+        self._server_address: tuple[str, int] | None = None
+        self.expects_proxy: bool = listener.proxy_protocol is not None
 
     @property
     def peer(self) -> str:
@@ -110,6 +120,20 @@ class Transport(ABC):
                 return unmapped(host), port
             case _:
                 return None
+
+    @property
+    def server_address(self) -> tuple[str, int] | str:
+        """The address that the client has connected to: the listener's, unless a proxy names it."""
+        return self._server_address or self.listener.address
+
+    def introduce(
+        self, peer_address: tuple[str, int] | None, server_address: tuple[str, int] | None
+    ) -> None:
+        """Take the addresses that a proxy has named (PROXY protocol); None changes nothing."""
+        self.expects_proxy = False
+        if peer_address is not None:
+            self._address = peer_address
+        self._server_address = server_address
 
     @property
     def is_secure(self) -> bool:
