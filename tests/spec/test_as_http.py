@@ -734,6 +734,30 @@ async def test_as_9_every_end_has_an_answer(
     assert len(errors) == is_error * (1 + goes_on)
 
 
+@pytest.mark.parametrize("is_started", [False, True])
+async def test_as_9_to_return_after_the_client_has_left_is_no_failure(
+    is_started: bool, autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start())
+        if is_started:
+            await send(body(b"piece", more_body=True))
+        got.append(await receive())
+
+    async with serving(Asgi(answering(app))) as server:
+        peer = server.connect()
+        await peer.send(request())
+        await settled()
+        await peer.stream.aclose()
+        await settled()
+        assert server.guards == 0
+    assert [each["type"] for each in got] == ["http.disconnect"]
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
 async def test_as_9_an_http_error_has_its_status(autojump_clock: object) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise tt.HttpError(409)

@@ -260,3 +260,22 @@ def test_as_17_a_known_type_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) 
     ASGIHandler.__module__ = module.__name__
     with pytest.raises(tt.ConfigError, match=r"ASGIHandler runs on asyncio only"):
         Asgi(ASGIHandler())
+
+
+def test_as_17_a_type_based_on_one_for_asyncio_may_run_on_trio() -> None:
+    class Quart:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            raise AssertionError("never called")
+
+    class QuartTrio(Quart):
+        pass
+
+    class Mine(QuartTrio):
+        pass
+
+    Quart.__module__ = "quart.app"
+    QuartTrio.__module__ = "quart_trio.app"
+    with pytest.raises(tt.ConfigError, match=r"Quart runs on asyncio only"):
+        Asgi(Quart())
+    Asgi(QuartTrio())
+    Asgi(Mine())

@@ -80,6 +80,68 @@ async def test_as_13_a_wrong_subprotocol_is_an_error(
     assert sum(each.levelno >= logging.ERROR for each in caplog.records) == 1
 
 
+@pytest.mark.parametrize("is_early", [False, True])
+async def test_as_13_another_task_may_wait_for_the_first_message(
+    is_early: bool, autojump_clock: object
+) -> None:
+    """As Quart receives in one task, and accepts in another."""
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+        async def listen() -> None:
+            got.append(await receive())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            nursery.start_soon(listen)
+            await trio.sleep(5)
+            assert got == []
+            await send(ACCEPT)
+
+    async with TestServer(Asgi(answering(app))) as server:
+        frames = [frame(TEXT, b"first"), frame(TEXT, b"second")]
+        ws = await open_raw(server, *frames[:is_early])
+        await ws.send(*frames[is_early:])
+        await settled()
+    assert sorted(each["text"] for each in got) == ["first", "second"]
+
+
+@pytest.mark.parametrize("kind", ["websocket.close", "leave", "websocket.accept"])
+async def test_as_13_what_ends_a_wait_for_the_first_message(
+    kind: str, autojump_clock: object
+) -> None:
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+        async def listen() -> None:
+            got.append(await receive())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            await trio.sleep(5)
+            if kind == "websocket.accept":
+                with pytest.raises(ValueError, match="has not offered"):
+                    await send({"type": kind, "subprotocol": "none"})
+                assert got == []
+                await send({"type": "websocket.close"})
+            elif kind == "websocket.close":
+                await send({"type": kind})
+
+    async with TestServer(Asgi(answering(app))) as server:
+        peer = server.connect()
+        await peer.send(HANDSHAKE)
+        if kind == "leave":
+            await peer.stream.aclose()
+        else:
+            (await peer.receive_response()).assert_status(403)
+        await trio.sleep(10)
+    assert got == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+
+
 async def test_as_13_close_before_accept_is_a_403(autojump_clock: object) -> None:
     got: list[Message] = []
 

@@ -21,6 +21,8 @@ _MAX_LINKS = 50
 
 # Modules of applications that create asyncio tasks in their own handlers.
 _ASYNCIO_ONLY = ("django.core.handlers.asgi", "quart.app", "aiohttp.")
+# And of classes based on one of these that create trio's instead.
+_ON_TRIO = ("quart_trio.",)
 
 
 @final
@@ -51,7 +53,10 @@ def refuse_asyncio_only(app: object) -> None:
       ConfigError: It is one; the message says what to do.
     """
     for each in type(app).__mro__:
-        if f"{each.__module__}.".startswith(_ASYNCIO_ONLY):
+        module = f"{each.__module__}."
+        if module.startswith(_ON_TRIO):
+            return
+        if module.startswith(_ASYNCIO_ONLY):
             raise ConfigError(_sentence(app))
 
 

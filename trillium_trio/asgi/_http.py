@@ -270,12 +270,14 @@ class HttpCycle:
             return
         self._end()
         name = app_name(self._app)
-        if self._sending is not None:
-            error = MisuseError(f"{name} has returned before the end of its response")
-            await self._sending.fail(error)
-        elif self._refused is not None:
+        if self._sending is None and self._refused is not None:
             raise self._refused
-        elif self._is_cut_short or await self._conn.is_disconnected(eof=True):
+        has_left = self._is_cut_short or await self._conn.is_disconnected(eof=True)
+        if self._sending is not None:
+            # An event stream, say, ends like this whenever its client leaves.
+            kind = ClientDisconnected if has_left else MisuseError
+            await self._sending.fail(kind(f"{name} has returned before the end of its response"))
+        elif has_left:
             raise ClientDisconnected(f"{name} has returned without a response")
         else:
             raise MisuseError(f"{name} has returned without a response")

@@ -54,6 +54,10 @@ class WebSocketCycle:
         # The answer, if it is not a WebSocket.
         self._denial: HttpCycle | None = None
         self._nursery: trio.Nursery | None = None
+        # Those who receive while the handshake is not answered.
+        self._waits: set[trio.CancelScope] = set()
+        # Not None while the 101 is being sent.
+        self._accepting: trio.Event | None = None
         # Whether our Close at the stop has been sent.
         self._was_stopped = False
 
@@ -113,13 +117,9 @@ class WebSocketCycle:
         if not self._has_connected:
             self._has_connected = True
             return {"type": "websocket.connect"}
-        ws = self._ws
-        if ws is None:
-            if self._denial is None:
-                await self._conn.wait_disconnected(eof=True)
-            else:
-                await self._denial.receive()
-            return {"type": "websocket.disconnect", "code": _GONE, "reason": ""}
+        while (ws := self._ws) is None:
+            if await self._has_ended():
+                return {"type": "websocket.disconnect", "code": _GONE, "reason": ""}
         try:
             message = await ws.receive()
         except WebSocketClosed as closed:
@@ -129,6 +129,28 @@ class WebSocketCycle:
         if isinstance(message, str):
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
+
+    async def _has_ended(self) -> bool:
+        """Wait for the answer to the handshake; return whether there is no WebSocket to expect."""
+        if self._denial is not None:
+            await self._denial.receive()
+            return True
+        if self._accepting is not None:
+            await self._accepting.wait()
+            return False
+        with trio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                await self._conn.wait_disconnected(eof=True)
+            finally:
+                self._waits.discard(scope)
+        return not scope.cancelled_caught
+
+    async def _end_waits(self) -> None:
+        for scope in self._waits:
+            scope.cancel(reason="the handshake is answered")
+        while self._waits:
+            await trio.lowlevel.checkpoint()
 
     # -- send ----------------------------------------------------------------------------------
 
@@ -191,13 +213,19 @@ class WebSocketCycle:
         conn.response_headers.extend_raw(fields)
         for name, value in accepted.fields.items():
             conn.response_headers.set(name, value)
+        accepting = self._accepting = trio.Event()
         try:
+            # They read ahead, and what follows the 101 is for the WebSocket to read.
+            await self._end_waits()
             leftover = await conn.upgrade().send_now()
+            assert leftover is not None, "it was asked for"
+            upgrade = Upgrade(conn, transport=conn.transport, leftover=leftover)
+            self._ws = ws = self._websocket.open(upgrade, accepted, nursery)
         except ClientDisconnected as error:
             raise SendError("the handshake could not be answered") from error
-        assert leftover is not None, "it was asked for"
-        upgrade = Upgrade(conn, transport=conn.transport, leftover=leftover)
-        self._ws = ws = self._websocket.open(upgrade, accepted, nursery)
+        finally:
+            self._accepting = None
+            accepting.set()
         ws.subprotocol = subprotocol
         # Here the stop does not end receiving alone: it closes, and that ends it.
         grace, ws.stop_grace = ws.stop_grace, inf
@@ -214,6 +242,7 @@ class WebSocketCycle:
             raise MisuseError("the WebSocket is open: it cannot be refused")
         if self._denial is None:
             self._denial = HttpCycle(self._conn, self._app)
+            await self._end_waits()
         await self._denial.send({**message, "type": message["type"].removeprefix(_DENIAL)})
 
     def __repr__(self) -> str:
