@@ -135,6 +135,14 @@ def autobahn(session: nox.Session) -> None:
 
 
 @nox.session
+def suites(session: nox.Session) -> None:
+    """Run the suites of Starlette and of gunicorn's ASGI compliance against our server."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "tests.interop.starlette_suite")
+    session.run("python", "-m", "tests.interop.gunicorn_compliance")
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Soak one process in mixed traffic; arguments after ``--`` go to soak.py (two minutes)."""
     session.install(".")
