@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SafeLogger",
     "add_note",
+    "app_name",
     "callable_name",
     "is_application",
+    "is_caused_by",
     "kind_of",
     "leaves_of",
     "printable",
@@ -136,6 +138,14 @@ def _callable_name(fn: object) -> object:
     return getattr(fn, "__qualname__", None) or type(fn).__qualname__
 
 
+def app_name(app: object) -> str:
+    """Return the name of an ASGI or WSGI application: that of the function, or its class."""
+    name = getattr(app, "__qualname__", None)
+    if not isinstance(name, str):
+        return f"{type(app).__module__}.{type(app).__qualname__}"
+    return f"{getattr(app, '__module__', '')}.{name}".lstrip(".")
+
+
 def is_application(frame: FrameType) -> bool:
     """Whether a frame is not of trio, outcome, anyio, the standard library or this package."""
     package = text_of(frame.f_globals.get, "__name__").partition(".")[0]
@@ -161,6 +171,20 @@ def leaves_of(error: BaseException) -> list[BaseException]:
         else:
             leaves.append(each)
     return leaves
+
+
+def is_caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an exception is of a class, or comes of one that is, however it was wrapped."""
+    todo: list[BaseException | None] = list(leaves_of(error))
+    for _ in range(_MAX_LINKS):
+        if not todo:
+            return False
+        link = todo.pop()
+        if isinstance(link, kind):
+            return True
+        if link is not None:
+            todo += [link.__cause__, link.__context__]
+    return False
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     # collections.abc.Buffer, which covers all buffers, needs Python 3.12.
     Buffer: TypeAlias = bytes | bytearray | memoryview | array[Any] | mmap
 
-__all__ = ["as_bytes", "byte_view", "check_count", "check_number"]
+__all__ = ["as_bytes", "byte_view", "check_count", "check_number", "takes_arguments"]
 
 
 def byte_view(buffer: Buffer) -> memoryview:
@@ -64,3 +65,14 @@ def check_count(name: str, value: object, *, least: int) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{name} must be a whole number from {least}, not {value!r}")
+
+
+def takes_arguments(value: object, count: int) -> bool:
+    """Whether a value can be called with so many positional arguments, as far as that is known."""
+    if not callable(value):
+        return False
+    try:
+        inspect.signature(value).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True

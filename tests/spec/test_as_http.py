@@ -150,6 +150,11 @@ async def test_as_2_the_root_path_is_in_the_path_once(
     assert app.scope["root_path"] == root.rstrip("/")
 
 
+def test_as_2_a_root_path_begins_with_a_slash() -> None:
+    with pytest.raises(tt.ConfigError, match="root_path must be empty or begin with a slash"):
+        Asgi(Noting(), root_path="api")
+
+
 @pytest.mark.parametrize(
     ("root", "target", "root_path", "path"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from .._util import takes_arguments
 
 __all__ = ["is_asgi"]
 
@@ -14,15 +14,7 @@ def is_asgi(value: object) -> bool:
 
     A handler is called with one.
     """
-    if not callable(value) or isinstance(value, type):
+    if isinstance(value, type):
         return False
-    try:
-        inspect.signature(value).bind(*range(_SCOPE_RECEIVE_SEND))
-    except (TypeError, ValueError):
-        return False
-    try:
-        inspect.signature(value).bind(None)
-    except TypeError:
-        return True
-    # Both would work: ``def handler(conn, *args)``.
-    return False
+    # Both may work: ``def handler(conn, *args)``.
+    return takes_arguments(value, _SCOPE_RECEIVE_SEND) and not takes_arguments(value, 1)

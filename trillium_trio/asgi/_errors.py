@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import final
 
-from .._log import leaves_of
+from .._log import app_name, leaves_of
 from ..exceptions import ClientDisconnected, ConfigError, MisuseError, TrilliumError
 
 __all__ = [
     "LifespanFailed",
     "SendError",
-    "app_name",
     "refuse_asyncio_only",
     "translated",
-    "was_disconnected",
 ]
-
-# How far the causes of an exception are followed.
-_MAX_LINKS = 50
 
 # Modules of applications that create asyncio tasks in their own handlers.
 _ASYNCIO_ONLY = ("django.core.handlers.asgi", "quart.app", "aiohttp.")
@@ -36,14 +31,6 @@ class SendError(ClientDisconnected, OSError):
 @final
 class LifespanFailed(TrilliumError):
     """The application has said ``lifespan.startup.failed`` or ``lifespan.shutdown.failed``."""
-
-
-def app_name(app: object) -> str:
-    """Return an application's name in messages: that of the function, or its class."""
-    name = getattr(app, "__qualname__", None)
-    if not isinstance(name, str):
-        return f"{type(app).__module__}.{type(app).__qualname__}"
-    return f"{getattr(app, '__module__', '')}.{name}".lstrip(".")
 
 
 def refuse_asyncio_only(app: object) -> None:
@@ -69,20 +56,6 @@ def translated(app: object, error: BaseException) -> BaseException:
             failure.__cause__ = error
             return failure
     return error
-
-
-def was_disconnected(error: BaseException) -> bool:
-    """Whether an exception comes of a `SendError`, in whatever the application has wrapped it."""
-    todo: list[BaseException | None] = list(leaves_of(error))
-    for _ in range(_MAX_LINKS):
-        if not todo:
-            return False
-        link = todo.pop()
-        if isinstance(link, SendError):
-            return True
-        if link is not None:
-            todo += [link.__cause__, link.__context__]
-    return False
 
 
 def _sentence(app: object) -> str:

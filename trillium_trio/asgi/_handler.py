@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, final
 
+from .._log import app_name
 from ..codec import connection_options
-from ..conn import Handler
+from ..conn import Handler, checked_root_path
 from ..handlers import Refused, WebSocket
-from ._errors import app_name, refuse_asyncio_only
+from ._errors import refuse_asyncio_only
 from ._http import HttpCycle
 from ._lifespan import Lifespan
 from ._scope import http_scope, websocket_scope
@@ -57,7 +58,7 @@ class Asgi(Handler):
     ) -> None:
         refuse_asyncio_only(app)
         self._app = app
-        self._root_path = root_path.rstrip("/")
+        self._root_path = checked_root_path(root_path)
         self._websocket: WebSocket | ImportError
         try:
             self._websocket = WebSocket(_never_called, **{"origins": "*", **(websocket or {})})

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from .._log import kind_of
+from .._log import app_name, is_caused_by, kind_of
 from .._util import as_bytes
 from ..exceptions import ClientDisconnected, HttpError, MisuseError
 from ..http import Body, Headers
-from ._errors import SendError, app_name, translated, was_disconnected
+from ._errors import SendError, translated
 from ._sending import Sending
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class HttpCycle:
             raise error
         if self._refused is not None:
             raise self._refused from error
-        if self._is_cut_short or was_disconnected(error):
+        if self._is_cut_short or is_caused_by(error, SendError):
             raise ClientDisconnected(
                 f"{app_name(self._app)} has raised {kind_of(error)}"
             ) from error

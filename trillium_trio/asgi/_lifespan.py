@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import trio
 
-from .._log import SafeLogger
-from ._errors import LifespanFailed, app_name, translated
+from .._log import SafeLogger, app_name
+from ._errors import LifespanFailed, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ..conn import Mounted
+from ..conn import is_below, mounted_prefix, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,19 +39,13 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
     """
     head = conn.head
     transport = conn.transport
-    target = head.target
-    if target[0] == "/":
-        path, _, query = target.partition("?")
-    else:
-        path, query = head.path, head.querystring
+    path, query = split_target(head)
     listener = transport.listener
     address = transport.server_address
     # A wrapped stream knows more about itself than its listener does.
     is_secure = listener.is_tls or transport.is_secure
     extensions = _HTTP_EXTENSIONS.copy()
     extensions["trillium.shutdown"] = conn.swansong
-    mounted = conn.state(Mounted)
-    prefix = "" if mounted is None else unquote(mounted.prefix, errors="replace")
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -61,7 +55,7 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
         "path": _decoded(path, root_path) if root_path or "%" in path else path,
         "raw_path": path.encode("ascii"),
         "query_string": query.encode("ascii"),
-        "root_path": root_path + prefix,
+        "root_path": root_path + unquote(mounted_prefix(conn), errors="replace"),
         "headers": head.raw_headers,
         "client": conn.peer_address,
         "server": (address, None) if type(address) is str else address,
@@ -103,7 +97,7 @@ def _decoded(path: str, root_path: str) -> str:
     """
     # Bytes that are not UTF-8 are replaced; ``raw_path`` has them.
     decoded = unquote(path, errors="replace") if "%" in path else path
-    if root_path and decoded != root_path and not decoded.startswith(f"{root_path}/"):
+    if root_path and not is_below(decoded, root_path):
         return root_path + decoded
     return decoded
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
+from .._log import app_name, is_caused_by
 from ..conn import Upgrade
 from ..exceptions import ClientDisconnected, MisuseError, WebSocketClosed
 from ..handlers import code_of
-from ._errors import SendError, app_name, translated, was_disconnected
+from ._errors import SendError, translated
 from ._http import HttpCycle
 
 if TYPE_CHECKING:
@@ -96,12 +97,12 @@ class WebSocketCycle:
             raise MisuseError(f"{app_name(self._app)} has returned without an answer")
 
     def _code_of(self, failure: Exception) -> int | None:
-        return None if was_disconnected(failure) else code_of(failure)
+        return None if is_caused_by(failure, SendError) else code_of(failure)
 
     async def _report(self, failure: Exception) -> None:
         if self._denial is not None:
             await self._denial.fail(failure)
-        elif was_disconnected(failure):
+        elif is_caused_by(failure, SendError):
             raise ClientDisconnected(f"{app_name(self._app)} has sent too late") from failure
         else:
             raise translated(self._app, failure)

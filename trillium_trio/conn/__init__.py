@@ -32,6 +32,7 @@ from ._handler import (
 )
 from ._info import Info, ServerSettings, Starter
 from ._link import Link
+from ._location import checked_root_path, is_below, mounted_prefix, split_target
 from ._on_conn import Client, Failure, HasState, Mounted, OnConn
 from ._request_body import RequestBody, RequestSource
 from ._sent import Outcome, Sent
@@ -60,8 +61,12 @@ __all__ = [
     "State",
     "Upgrade",
     "as_handler",
+    "checked_root_path",
     "handler_name",
+    "is_below",
     "leaves",
+    "mounted_prefix",
     "run_handler",
+    "split_target",
     "walk_handlers",
 ]
