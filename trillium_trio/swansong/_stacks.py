@@ -38,6 +38,11 @@ class Snapshot:
             for frames in self._threads.values()
             if (task := _task_served_by(frames)) is not None
         }
+        self._names = {
+            id(self._threads[thread.ident]): text_of(getattr, thread, "name")
+            for thread in threading.enumerate()
+            if thread.ident in self._threads
+        }
 
     def stack(self, holder: trio.lowlevel.Task | threading.Thread) -> tuple[str, str | None]:
         """Return where the holder is parked.
@@ -57,10 +62,12 @@ class Snapshot:
 
     def _task_lines(self, task: trio.lowlevel.Task) -> Iterator[str]:
         yield f"task {text_of(str, task.name)}"
-        yield from _lines(self._task_frames(task))
-        worker = self._worker_frames(task)
+        frames, worker = self._task_frames(task), self._worker_frames(task)
+        # A task that only waits for its thread is nowhere in the application.
+        if not worker or _where(frames) is not None:
+            yield from _lines(frames)
         if worker:
-            yield "  worker thread"
+            yield f"  worker thread{self._worker_name(task)}"
             yield from (f"  {line}" for line in _lines(worker))
         children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
         for child in children[:_CHILDREN_SHOWN]:
@@ -80,6 +87,11 @@ class Snapshot:
         frames = self._workers.get(id(task), [])
         # Below the worker's own frame there is nothing but trio's thread cache.
         return [frame for frame in frames if _module(frame) != "trio._core._thread_cache"]
+
+    def _worker_name(self, task: trio.lowlevel.Task) -> str:
+        name = self._names.get(id(self._workers[id(task)]), "")
+        # By default trio names a thread after its task, which is the line above.
+        return f" {name}" if name and not name.endswith(f" from {task.name}") else ""
 
 
 def holders_here() -> Iterator[object]:

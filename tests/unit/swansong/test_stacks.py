@@ -243,3 +243,28 @@ def test_what_counts_as_application() -> None:
     applications = ["__main__", "my_app.views", "httpx._client", "tests.unit"]
     assert [name for name in libraries if is_application(frame_in(name))] == []
     assert [name for name in applications if not is_application(frame_in(name))] == []
+
+
+async def test_a_worker_that_has_a_name_is_named() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    swansong = Swansong()
+
+    def query() -> None:
+        started.set()
+        go_on.wait()
+
+    async def ask(name: str | None) -> None:
+        with swansong.guard():
+            await trio.to_thread.run_sync(query, thread_name=name)
+
+    for name, heading in (("the shop", "worker thread the shop"), (None, "worker thread")):
+        started.clear()
+        go_on.clear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, name)
+            await wait_all_tasks_blocked()
+            started.wait()
+            lines = entry_of(swansong).stacks[0].splitlines()
+            go_on.set()
+        assert lines[1].endswith(" in ask")
+        assert heading in [line.strip() for line in lines]
