@@ -89,6 +89,10 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"hello"})
 
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello from a thread"]
+
 async def asgi_fails(scope, receive, send):
     await receive()
     raise RuntimeError("no database")
@@ -281,6 +285,14 @@ def test_as_18_an_asgi_application_is_served(start: Start) -> None:
     server.process.send_signal(signal.SIGTERM)
     assert server.wait_status() == 0
     assert "shutdown\n" in server.log
+
+
+def test_wg_13_a_wsgi_application_is_served(start: Start) -> None:
+    server = start("app:wsgi", "--host", "localhost", "--port", "0")
+    with closing(request(server.wait_port())) as connection:
+        assert connection.getresponse().read() == b"hello from a thread"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_status() == 0
 
 
 @pytest.mark.parametrize("app", ["asgi_fails", "asgi_says_so"])

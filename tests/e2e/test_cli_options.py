@@ -48,6 +48,19 @@ async def hello(conn):
         logging.getLogger("shop").warning("sold out", extra={"order": 7})
     return conn.ok(os.environ.get("GREETING", "hello"))
 
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    text = " ".join((scope["root_path"], scope["path"]))
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/slow":
+        sys.stderr.write("begun\\n")
+        environ["trillium.swansong"].shutting_down().block()
+    return [" ".join((environ["SCRIPT_NAME"], environ["PATH_INFO"])).encode()]
+
 app = (tt.Init(tell), hello)
 config = tt.config().with_port(0).with_drain_timeout(7.0).with_max_connections(8)
 server = config.server(app)
@@ -723,3 +736,82 @@ def test_cl_19_what_is_no_network_is_status_2(option: str, tmp_path: Path) -> No
     assert f"{option}: '10.0.0.1/8' is no network: 10.0.0.1/8 has host bits set" in " ".join(
         found.stderr.split()
     )
+
+
+# -- applications ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "expected"),
+    [
+        ("app:asgi", "/api/x", b"/api /api/x"),
+        ("app:asgi", "/x", b"/api /api/x"),
+        ("app:wsgi", "/api/x", b"/api /x"),
+        ("app:wsgi", "/x", b"/api /x"),
+    ],
+)
+def test_cl_20_the_root_path_of_an_application(
+    start: Start, target: str, path: str, expected: bytes
+) -> None:
+    process = start(target, "--port", "0", "--root-path", "/api/")
+    with closing(request(process.wait_port(), path)) as connection:
+        assert connection.getresponse().read() == expected
+    stop(process)
+
+
+def test_cl_20_the_threads_of_an_application(start: Start) -> None:
+    process = start("app:wsgi", "--port", "0", TRILLIUM_WSGI_THREADS="1")
+    port = process.wait_port()
+    with closing(request(port, "/slow")) as slow:
+        process.wait_line("begun")
+        fast = request(port, "/fast")
+        assert fast.sock is not None
+        fast.sock.settimeout(0.5)
+        # The only thread waits for the stop.
+        with pytest.raises(TimeoutError):
+            fast.sock.recv(1)
+        process.process.terminate()
+        assert slow.getresponse().read() == b" /slow"
+        fast.sock.settimeout(PATIENCE)
+        assert fast.getresponse().read() == b" /fast"
+        fast.close()
+    assert process.wait_status() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["app:hello", "--root-path", "/api"], "--root-path has no effect: app:hello is not an"),
+        (
+            ["app:server", "--root-path", "/api"],
+            "--root-path has no effect: app:server is a Server",
+        ),
+        (["app:hello", "--wsgi-threads", "4"], "--wsgi-threads has no effect: app:hello is not an"),
+        (["app:asgi", "--wsgi-threads", "4"], "--wsgi-threads has no effect: app:asgi is an ASGI"),
+    ],
+)
+def test_cl_20_an_option_without_effect_is_refused(
+    tmp_path: Path, arguments: list[str], complaint: str
+) -> None:
+    found = run(tmp_path, *arguments)
+    assert found.returncode == 2
+    assert complaint in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        (
+            "--root-path",
+            "api",
+            "app:wsgi: root_path must be empty or begin with a slash, not 'api'",
+        ),
+        ("--wsgi-threads", "0", "app:wsgi: threads must be a whole number from 1, not 0"),
+    ],
+)
+def test_cl_20_a_value_out_of_range_is_status_3(
+    tmp_path: Path, option: str, value: str, complaint: str
+) -> None:
+    found = run(tmp_path, "app:wsgi", option, value)
+    assert found.returncode == 3
+    assert found.stderr == f"Error: {complaint}\n"

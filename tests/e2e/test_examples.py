@@ -295,8 +295,9 @@ def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None
     program.wait_end()
 
 
-def test_streaming_says_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:
-    program = start("streaming")
+@pytest.mark.parametrize("name", ["streaming", "wsgi"])
+def test_streams_say_goodbye_at_the_stop(start: Callable[[str], Program], name: str) -> None:
+    program = start(name)
     with closing(Connection(program.path)) as connection:
         connection.request("GET", "/")
         response = connection.getresponse()

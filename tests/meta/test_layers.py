@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LAYERS = """
 L6  cli        supervisor  testing
-L5  server     asgi
+L5  server     asgi        wsgi
 L4  driver     handlers
 L3  conn       listeners
 L2  codec      transport

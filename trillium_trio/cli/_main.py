@@ -42,8 +42,8 @@ def _complete_target(*event: object) -> list[CompletionItem]:
 def _command(context: click.Context, /, target: str, **_: object) -> None:
     """Serve an application until SIGINT, SIGTERM or SIGQUIT, then drain.
 
-    MODULE:ATTR, or path/to/file.py:ATTR, names a handler; an ASGI application; a Server; or a
-    function without parameters that returns one.
+    MODULE:ATTR, or path/to/file.py:ATTR, names a handler; an ASGI or a WSGI application; a
+    Server; or a function without parameters that returns one.
     """
     values = context.params
     if values["log_config"] is not None:

@@ -108,6 +108,17 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
             help="ATTR is called without arguments to get the application.",
         ),
         click.Option(
+            ["--root-path"],
+            metavar="PATH",
+            help="The path below which a proxy serves an ASGI or WSGI application.",
+        ),
+        click.Option(
+            ["--wsgi-threads"],
+            type=int,
+            metavar="N",
+            help="How many requests of a WSGI application are in threads at a time. [default: 40]",
+        ),
+        click.Option(
             ["--config"],
             metavar="MODULE:ATTR",
             help="A Config to start from; options and variables override it.",

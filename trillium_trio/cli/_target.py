@@ -12,16 +12,22 @@ from ..asgi import Asgi, is_asgi
 from ..exceptions import ConfigError
 from ..handlers import Forwarded
 from ..server import Config, Server, Settings
+from ..wsgi import Wsgi, is_wsgi
 from ._headers import DefaultHeaders, parse_headers
 from ._load import CannotStart, call_factory, load_target
-from ._options import config_from, given
+from ._options import config_from, given, is_given
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from ..asgi import AsgiApp
     from ..conn import Handler, HandlerLike
     from ._access_log import AccessLog
 
 __all__ = ["server_from"]
+
+# Options of applications, and the arguments of `Asgi` and `Wsgi` that they are.
+_APPLICATION_OPTIONS = {"root_path": "root_path", "wsgi_threads": "threads"}
 
 
 def server_from(context: click.Context, target: str, access_log: AccessLog) -> Server:
@@ -47,8 +53,9 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
             f"{target} is a Config and serves nothing: name a handler or config.server(handler), "
             f"and give the Config as --config {target}"
         )
-    handler: object = found
+    handler: object
     if isinstance(found, Server):
+        _refuse_application_options(context, f"{target} is a Server")
         if base is not None:
             raise click.UsageError(f"{target} is a Server and has its own Config: drop --config")
         if not given(context) and not added and not access_log.is_on:
@@ -56,6 +63,8 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
         # Another server, which code that holds the first one can still stop.
         handler = found.handler
         base = dataclasses.replace(found.config, swansong=found.swansong)
+    else:
+        handler = _handler_like(context, found, target)
     try:
         config = config_from(context, base)
     except ConfigError as error:
@@ -98,7 +107,8 @@ def _serving(
     handler: object, target: str, config: Settings, added: list[Handler], access_log: AccessLog
 ) -> Server:
     try:
-        like = _handler_like(handler)
+        # Any object: as_handler() refuses what is not a handler.
+        like = cast("HandlerLike", handler)
         return Server(access_log.in_front_of((*added, like) if added else like), config)
     except ConfigError as error:
         raise CannotStart(f"{target}: {error}") from None
@@ -107,9 +117,33 @@ def _serving(
         raise CannotStart(f"{target}: {error}{hint}") from None
 
 
-def _handler_like(found: object) -> HandlerLike:
-    """Wrap an application of another interface; any other object as it is."""
-    if is_asgi(found):
-        return Asgi(cast("AsgiApp", found))
-    # Any object: as_handler() refuses what is not a handler.
-    return cast("HandlerLike", found)
+def _handler_like(context: click.Context, found: object, target: str) -> object:
+    """Wrap an application of another interface; return any other object as it is.
+
+    Raises:
+      click.UsageError: An option is for applications of another kind.
+      CannotStart: The application, or the value of an option, is refused.
+    """
+    given_for_it = {
+        argument: context.params[option]
+        for option, argument in _APPLICATION_OPTIONS.items()
+        if is_given(context, option)
+    }
+    try:
+        # First: an ASGI application is not called with two arguments, but a WSGI application may
+        # take a third.
+        if is_wsgi(found):
+            return Wsgi(cast("WSGIApplication", found), **given_for_it)
+        if is_asgi(found):
+            _refuse_application_options(context, f"{target} is an ASGI application", "wsgi_threads")
+            return Asgi(cast("AsgiApp", found), **given_for_it)
+    except ConfigError as error:
+        raise CannotStart(f"{target}: {error}") from None
+    _refuse_application_options(context, f"{target} is not an ASGI or WSGI application")
+    return found
+
+
+def _refuse_application_options(context: click.Context, why: str, *names: str) -> None:
+    for name in names or _APPLICATION_OPTIONS:
+        if is_given(context, name):
+            raise click.UsageError(f"--{name.replace('_', '-')} has no effect: {why}")
