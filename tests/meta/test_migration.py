@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 # Options that these pages name and the table does not have yet.
 PENDING = {
-    *["--access-log", "--access-logfile"],
     *["--reload", "--reload-dir", "--reload-exclude", "--reload-include"],
-    *["--root-path", "--wsgi-threads"],
 }
 
 OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")

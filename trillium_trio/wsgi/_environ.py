@@ -47,14 +47,14 @@ def environ_of(conn: Conn, *, root_path: str) -> dict[str, Any]:
         "wsgi.file_wrapper": FileWrapper,
         "trillium.swansong": conn.swansong,
     }
-    address = conn.listener.address
+    address = transport.server_address
     if isinstance(address, str):
         environ["SERVER_NAME"], environ["SERVER_PORT"] = "localhost", _DEFAULT_PORTS[scheme]
     else:
         environ["SERVER_NAME"], environ["SERVER_PORT"] = address[0], str(address[1])
-    peer = transport.peer_address
+    peer = conn.peer_address
     if peer is not None:
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = conn.peer_ip, str(peer[1])
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
     for raw_name, raw_value in head.raw_headers:
         name = _variable(raw_name)
         if name is not None:
