@@ -22,11 +22,6 @@ from trillium_trio.cli._table import TABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Options that these pages name and the table does not have yet.
-PENDING = {
-    *["--reload", "--reload-dir", "--reload-exclude", "--reload-include"],
-}
-
 OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 
 
@@ -34,7 +29,7 @@ def ours() -> set[str]:
     """Name our options, as they are typed; a value's place, such as FILE, is none of its name."""
     options = [option for options in TABLE.values() for option in options]
     names = {name for each in options for name in [*each.opts, *each.secondary_opts]}
-    return names | PENDING | {"--help", "-h", "--version"}
+    return names | {"--help", "-h", "--version"}
 
 
 def of_uvicorn() -> set[str]:

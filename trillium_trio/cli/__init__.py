@@ -16,6 +16,9 @@
                               2  the command line is invalid
                               3  the server could not start
 
+With ``--reload`` this process serves nothing: ``_reload.py`` runs the same command line in workers,
+one for each change that ``_watch.py`` sees, and ``_control.py`` is their end of the control socket.
+
 ``_table.py`` has the options, by section. Those for the fields of `Config` and `HttpConfig` take
 their types, defaults and texts from these two classes.
 """

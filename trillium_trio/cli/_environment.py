@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["can_move_cursor", "initial_environment", "load_env_file", "wants_colour"]
+__all__ = [
+    "can_move_cursor",
+    "load_env_file",
+    "take_control_fd",
+    "wants_colour",
+    "worker_environment",
+]
+
+_CONTROL: Final = "_TRILLIUM_TRIO_CONTROL"
 
 # Those of an env file, which are read again when the code is reloaded.
 _loaded: set[str] = set()
@@ -37,9 +45,21 @@ def load_env_file(path: Path | str) -> None:
             _loaded.add(name)
 
 
-def initial_environment() -> dict[str, str]:
-    """Return the environment without what `load_env_file` has set."""
-    return {name: value for name, value in os.environ.items() if name not in _loaded}
+def worker_environment(control_fd: int) -> dict[str, str]:
+    """Return the environment for a worker, which reads the env file anew.
+
+    The service manager is not notified: it would take the drain of one worker for its own.
+    """
+    dropped = {*_loaded, "NOTIFY_SOCKET"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**kept, _CONTROL: str(control_fd)}
+
+
+def take_control_fd() -> int | None:
+    """Return the descriptor that the supervisor has passed, once; None in any other process."""
+    # Removed, because the processes that the application starts are no workers.
+    text = os.environ.pop(_CONTROL, None)
+    return int(text) if text is not None and text.isdecimal() else None
 
 
 def wants_colour() -> bool:

@@ -8,11 +8,14 @@ from click.shell_completion import CompletionItem
 from .._log import SafeLogger
 from ._access_log import AccessLog
 from ._check import checking
+from ._control import Control
 from ._logging import configure_from_file, is_set_up, log_to_stderr
 from ._options import OptionsCommand, is_given
 from ._pidfile import PidFile
+from ._reload import supervise
 from ._serve import serve
 from ._target import server_from
+from ._watch import watch_from
 
 __all__ = ["main"]
 
@@ -46,6 +49,16 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
     Server; or a function without parameters that returns one.
     """
     values = context.params
+    control = Control.of_this_process()
+    if control is not None:
+        context.call_on_close(control.close)
+    watch = watch_from(context, target)
+    if watch is not None and control is None:
+        # Not as --log-config says, which may name code of the application.
+        log_to_stderr(values["log_level"], values["log_format"])
+        with PidFile(values["pidfile"]) as pidfile:
+            status = supervise(watch, pidfile.write)
+        context.exit(status)
     if values["log_config"] is not None:
         configure_from_file(values["log_config"])
     access_log = AccessLog(context)
@@ -67,6 +80,11 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         checked = checking(server)
         status = serve(checked, checked.stop)
         click.echo(f"{target} can start")
+    elif control is not None:
+        server = control.with_shared_sockets(server)
+        control.obey(server)
+        # Without a live line: several workers write to the terminal.
+        status = serve(server, control.report_ready)
     else:
         with PidFile(values["pidfile"]) as pidfile:
             status = serve(server, pidfile.write, live)

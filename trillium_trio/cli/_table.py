@@ -275,6 +275,33 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
             help="Where these lines go; - is standard output.",
         ),
     ),
+    "Reload": (
+        click.Option(
+            ["--reload"],
+            is_flag=True,
+            help="Start again when a file changes; the old code finishes what it has begun.",
+        ),
+        click.Option(
+            ["--reload-dir"],
+            multiple=True,
+            type=_folder(),
+            metavar="DIR",
+            help="Watch this folder and those below. May be repeated. [default: that of --app-dir]",
+        ),
+        click.Option(
+            ["--reload-include"],
+            multiple=True,
+            metavar="GLOB",
+            help="Watch such files besides *.py, also hidden ones. May be repeated.",
+        ),
+        click.Option(
+            ["--reload-exclude"],
+            multiple=True,
+            metavar="GLOB",
+            help="Do not watch such files and folders, nor hidden ones, __pycache__, "
+            "site-packages, node_modules. May be repeated.",
+        ),
+    ),
     "Process": (
         click.Option(
             ["--env-file"],

@@ -43,6 +43,16 @@ from ._bound import BoundListener
 from ._inherited import inherited_fds
 from ._open import open_listeners
 from ._prebound import BoundStream
+from ._shared import (
+    Lines,
+    SharedSocket,
+    SharedSockets,
+    bound_to_grant,
+    receive_grant,
+    send_grant,
+    send_refusal,
+    shared_specs,
+)
 from ._socket import BoundSocket
 
 __all__ = [
@@ -53,13 +63,21 @@ __all__ = [
     "BoundStream",
     "EnvBind",
     "FdBind",
+    "Lines",
     "PreboundBind",
     "ProxyBind",
+    "SharedSocket",
+    "SharedSockets",
     "TcpBind",
     "TlsBind",
     "UnixBind",
     "accept_loop",
+    "bound_to_grant",
     "inherited_fds",
     "open_listeners",
     "parse_bind",
+    "receive_grant",
+    "send_grant",
+    "send_refusal",
+    "shared_specs",
 ]

@@ -63,10 +63,17 @@ class EnvBind:
 @final
 @dataclass(frozen=True, slots=True)
 class PreboundBind:
-    """A listener that the application created. `open_listeners` takes ownership."""
+    """A listener that the application created. `open_listeners` takes ownership.
+
+    Attributes:
+      listener: Any listener of trio, or a socket that listens.
+      name: For the log. Default: its address.
+      is_owned: Empty the queue of a socket at the drain, as that of one that we created.
+    """
 
     listener: trio.abc.Listener[trio.abc.Stream] | socket.socket
     name: str = ""
+    is_owned: bool = False
 
 
 AddressBind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind

@@ -84,8 +84,8 @@ class _Opening:
             case EnvBind():
                 for fd, name in inherited_fds():
                     self._add(adopt_fd(fd), tls, name=name)
-            case PreboundBind(listener, name):
-                self._add_prebound(listener, tls, name)
+            case PreboundBind(listener, name, is_owned):
+                self._add_prebound(listener, tls, name, is_owned=is_owned)
             case ProxyBind(inner, trust):
                 await self._open_for_proxies(inner, tls, trust)
             case TlsBind(inner, ssl_context):
@@ -110,10 +110,12 @@ class _Opening:
         listener: trio.abc.Listener[trio.abc.Stream] | socket.socket,
         tls: ssl.SSLContext | None,
         name: str,
+        *,
+        is_owned: bool,
     ) -> None:
         if isinstance(listener, socket.socket):
             check_listening(listener, name or "a prebound socket")
-            self._add(listener, tls, name=name)
+            self._add(listener, tls, name=name, is_owned=is_owned)
         elif isinstance(listener, trio.SocketListener):
             # Duplicate its descriptor, so that connections use `SocketTransport`. The original can
             # still be asked for its address until we close both.

@@ -20,6 +20,7 @@ from ._config import Config, config
 from ._handle import ServerHandle
 from ._server import Server
 from ._settings import Settings
+from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blocked
 
 __all__ = [
     "Config",
@@ -27,6 +28,9 @@ __all__ = [
     "Server",
     "ServerHandle",
     "Settings",
+    "SignalLadder",
     "config",
+    "leave_terminal_signals",
     "relaxed_collector",
+    "terminal_signals_blocked",
 ]

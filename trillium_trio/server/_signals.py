@@ -10,12 +10,18 @@ The handlers are plain signal handlers: they count without an event loop, so tha
 count even if the loop is blocked. They do only what is signal-safe; the loop logs later.
 
 SIGUSR1 logs what is in progress at any time, unless the application handles it itself.
+
+A terminal sends SIGINT and SIGQUIT to a whole group of processes. Where a supervisor decides, its
+workers leave them to it: they are started with both blocked, so that none can end them before
+`leave_terminal_signals` has installed a handler that does nothing. It is not SIG_IGN, which the
+processes that a worker starts would inherit.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, final
 
 import trio
@@ -24,16 +30,23 @@ from .._log import SafeLogger
 from ..exceptions import MisuseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
     from ..swansong import Swansong
 
-__all__ = ["SignalLadder", "hooked_signals", "is_main_thread"]
+__all__ = [
+    "SignalLadder",
+    "hooked_signals",
+    "is_main_thread",
+    "leave_terminal_signals",
+    "terminal_signals_blocked",
+]
 
 logger = SafeLogger("trillium_trio.server")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+_OF_TERMINALS = (signal.SIGINT, signal.SIGQUIT)
 _REPORT = signal.SIGUSR1
 _Previous: TypeAlias = "Callable[[int, FrameType | None], object] | int | None"
 
@@ -47,6 +60,30 @@ def hooked_signals() -> list[str]:
     """Return the names of the signals that a server has hooked now."""
     hooked = (each for each in _SIGNALS if _ladder_of(signal.getsignal(each)) is not None)
     return [each.name for each in hooked]
+
+
+@contextmanager
+def terminal_signals_blocked() -> Iterator[None]:
+    """Start a worker: it has SIGINT and SIGQUIT blocked until it calls `leave_terminal_signals`.
+
+    They are blocked in this thread, which must be the one that starts the process.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_terminal_signals() -> None:
+    """Let SIGINT and SIGQUIT do nothing in this process, also when a server hooks the others."""
+    for number in _OF_TERMINALS:
+        signal.signal(number, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_TERMINALS)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the supervisor has got the signal as well."""
 
 
 def _ladder_of(handler: _Previous) -> SignalLadder | None:
@@ -109,6 +146,8 @@ class SignalLadder:
             if handler is signal.SIG_IGN:
                 # As under nohup, or in the background of a shell without job control.
                 logger.info("%s stays ignored", signal.Signals(number).name)
+            elif handler is _leave:
+                pass
             elif handler is not None:  # None: not installed from Python, so it cannot be restored
                 self._previous[number] = handler
                 signal.signal(number, self._ours[number])

@@ -1,0 +1,321 @@
+"""Listening sockets that one process holds and others accept from.
+
+.. code-block:: text
+
+    holder, never accepts                          worker, one of several
+                             <-- specs -----------  shared_specs(config.binds())
+    SharedSockets.open(specs)
+    send_grant(sock, grant)  --- descriptors ---->  receive_grant(Lines(sock))
+                                                    bound_to_grant(binds, grant)
+
+The holder keeps each socket open, so that no client is refused or reset while one worker takes over
+from another. A specification is a list, which JSON can carry: ``["tcp", "localhost", 8080]``,
+``["unix", "/run/x", null]``, ``["fd", 3, ""]``, ``["env"]``. Descriptors go over a unix socket
+(SCM_RIGHTS, unix(7)).
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, final
+
+import trio
+
+from ..exceptions import BindError, ConfigError
+from ._bind import EnvBind, FdBind, PreboundBind, ProxyBind, TcpBind, TlsBind, UnixBind
+from ._inherited import adopt_fd, inherited_fds
+from ._open import DEFAULT_BACKLOG
+from ._tcp import bind_tcp
+from ._unix import bind_unix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ._bind import Bind
+    from ._unix import SocketFile
+
+Spec: TypeAlias = "list[str | int | None]"
+# The specification without what may change later, and which of several equal ones.
+_Key: TypeAlias = "tuple[object, ...]"
+
+# Linux takes 253 descriptors a message (SCM_MAX_FD).
+_FDS_AT_ONCE = 128
+_CHUNK = 65_536
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSocket:
+    """A listening socket.
+
+    Attributes:
+      sock: The socket; each process closes its own.
+      spec: The number of the specification that it belongs to: a name has several addresses.
+      name: Of an inherited one, or ``""``.
+      is_owned: Whether the holder created it.
+    """
+
+    sock: socket.socket
+    spec: int
+    name: str = ""
+    is_owned: bool = True
+
+
+# -- in the worker -----------------------------------------------------------------------------
+
+
+def shared_specs(binds: Iterable[Bind]) -> list[Spec]:
+    """Return the specifications for all but prebound listeners, which the worker has already."""
+    return [spec for bind in binds if (spec := _spec_of(bind)) is not None]
+
+
+def bound_to_grant(binds: Iterable[Bind], grant: Sequence[SharedSocket]) -> list[Bind]:
+    """Return the listeners with the sockets in place of their specifications."""
+    found: list[Bind] = []
+    number = 0
+    for bind in binds:
+        if _spec_of(bind) is None:
+            found.append(bind)
+            continue
+        for each in grant:
+            if each.spec == number:
+                prebound = PreboundBind(each.sock, each.name, is_owned=each.is_owned)
+                found.append(_wrapped_like(bind, prebound))
+        number += 1
+    return found
+
+
+def _wrapped_like(bind: Bind, prebound: PreboundBind) -> Bind:
+    """Return a listener with the layers of another."""
+    match bind:
+        case TlsBind(ProxyBind(_, trust), ssl_context):
+            return TlsBind(ProxyBind(prebound, trust), ssl_context)
+        case TlsBind(_, ssl_context):
+            return TlsBind(prebound, ssl_context)
+        case ProxyBind(_, trust):
+            return ProxyBind(prebound, trust)
+        case _:
+            return prebound
+
+
+@final
+class Lines:
+    """Reads lines, and the descriptors that come with them, from a unix socket. Blocks.
+
+    Args:
+      sock: A blocking stream socket, from which nobody else reads.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = bytearray()
+        self._fds: list[int] = []
+
+    def read(self) -> bytes:
+        """Return a line, without its end; the empty string when the peer is gone."""
+        while (end := self._buffer.find(b"\n")) < 0:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._sock, _CHUNK, _FDS_AT_ONCE)
+            except ConnectionError:
+                return b""
+            if not data:
+                return b""
+            self._buffer += data
+            self._fds += fds
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def take_sockets(self) -> list[socket.socket]:
+        """Return the sockets that have come so far, close-on-exec."""
+        socks = [socket.socket(fileno=fd) for fd in self._fds]
+        self._fds.clear()
+        for each in socks:
+            # recv_fds leaves them inheritable.
+            each.set_inheritable(False)
+        return socks
+
+
+def receive_grant(lines: Lines) -> list[SharedSocket]:
+    """Block until the answer of `send_grant` or `send_refusal` has come.
+
+    Raises:
+      BindError: What `SharedSockets.open` raised; or there are too few free descriptors.
+      ConfigError: The same.
+      EOFError: The holder is gone.
+    """
+    line = lines.read()
+    if not line:
+        raise EOFError("the process that holds the listening sockets is gone")
+    answer = json.loads(line)
+    if "refused" in answer:
+        number, reason, address = answer["refused"]
+        raise ConfigError(reason) if address is None else BindError(number, reason, address)
+    socks = lines.take_sockets()
+    facts = answer["granted"]
+    if len(socks) != len(facts):
+        for each in socks:
+            each.close()
+        raise BindError(errno.EMFILE, os.strerror(errno.EMFILE), f"{len(facts)} shared sockets")
+    return [
+        SharedSocket(sock=each, spec=spec, name=name, is_owned=is_owned)
+        for each, (spec, name, is_owned) in zip(socks, facts, strict=True)
+    ]
+
+
+def _spec_of(bind: Bind) -> Spec | None:
+    match bind:
+        case TcpBind(host, port):
+            return ["tcp", host, port]
+        case UnixBind(path, mode):
+            # The holder may be in another folder.
+            return ["unix", str(Path(path).absolute()), mode]
+        case FdBind(fd, name):
+            return ["fd", fd, name]
+        case EnvBind():
+            return ["env"]
+        case TlsBind(inner, _) | ProxyBind(inner, _):
+            return _spec_of(inner)
+        case PreboundBind():
+            return None
+
+
+# -- in the holder -----------------------------------------------------------------------------
+
+
+def send_grant(sock: socket.socket, grant: Sequence[SharedSocket]) -> None:
+    """Send duplicates of sockets.
+
+    Args:
+      sock: A unix socket; its buffer is empty, so that a non-blocking one takes the message.
+      grant: From `SharedSockets.open`.
+
+    Raises:
+      OSError: The worker is gone.
+    """
+    facts = [(each.spec, each.name, each.is_owned) for each in grant]
+    # The descriptors come with white space, which JSON allows, ahead of the answer.
+    for start in range(0, len(grant), _FDS_AT_ONCE):
+        fds = array.array("i", (each.sock.fileno() for each in grant[start:][:_FDS_AT_ONCE]))
+        sock.sendmsg([b" "], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    sock.sendall(json.dumps({"granted": facts}).encode() + b"\n")
+
+
+def send_refusal(sock: socket.socket, error: BindError | ConfigError) -> None:
+    """Send the reason why there are no sockets.
+
+    Raises:
+      OSError: The worker is gone.
+    """
+    refused: list[object] = [0, str(error), None]
+    if isinstance(error, BindError):
+        reason = (error.strerror or "").removeprefix(f"cannot listen on {error.address}: ")
+        refused = [error.errno, reason, error.address]
+    sock.sendall(json.dumps({"refused": refused}).encode() + b"\n")
+
+
+@final
+class SharedSockets:
+    """The sockets of one holder, by specification. Each is bound once."""
+
+    def __init__(self) -> None:
+        self._held: dict[_Key, list[SharedSocket]] = {}
+        self._files: dict[_Key, SocketFile] = {}
+        self._lock = trio.Lock()
+
+    async def open(self, specs: Sequence[Spec]) -> list[SharedSocket]:
+        """Return the sockets for specifications, in their order; bind those that are missing.
+
+        Raises:
+          BindError: One could not be bound. Those that were missing are closed.
+          ConfigError: The environment names no inherited sockets; likewise.
+
+        Cancellation:
+          Those that were missing are closed.
+        """
+        grant: list[SharedSocket] = []
+        missing: list[_Key] = []
+        async with self._lock:
+            try:
+                for number, (key, spec) in enumerate(zip(_keys(specs), specs, strict=True)):
+                    if key not in self._held:
+                        missing.append(key)
+                        await self._bind(key, spec)
+                    elif key in self._files and spec[2] is not None:
+                        os.chmod(self._files[key].path, _int(spec[2]))
+                    grant += [
+                        SharedSocket(
+                            sock=each.sock, spec=number, name=each.name, is_owned=each.is_owned
+                        )
+                        for each in self._held[key]
+                    ]
+            except BaseException as error:
+                for key in missing:
+                    self._close(key)
+                if isinstance(error, OSError) and not isinstance(error, BindError):
+                    raise BindError(error.errno or 0, error.strerror or "", str(spec[1])) from error
+                raise
+        return grant
+
+    def keep(self, in_use: Iterable[Sequence[Spec]]) -> None:
+        """Close those that we bound and that are in none of these lists of specifications."""
+        used = {key for specs in in_use for key in _keys(specs)}
+        for key in self._held.keys() - used:
+            if all(each.is_owned for each in self._held[key]):
+                self._close(key)
+
+    def close(self) -> None:
+        """Close all, and remove the socket files. Those who have duplicates go on."""
+        for key in list(self._held):
+            self._close(key)
+
+    async def _bind(self, key: _Key, spec: Spec) -> None:
+        match spec:
+            case ["tcp", str(host), int(port)]:
+                socks = await bind_tcp(host, port, backlog=DEFAULT_BACKLOG)
+                self._held[key] = [SharedSocket(sock=each, spec=0) for each in socks]
+            case ["unix", str(path), mode]:
+                sock, self._files[key] = bind_unix(
+                    path, None if mode is None else _int(mode), backlog=DEFAULT_BACKLOG
+                )
+                self._held[key] = [SharedSocket(sock=sock, spec=0)]
+            case ["fd", int(fd), str(name)]:
+                self._held[key] = [
+                    SharedSocket(sock=adopt_fd(fd), spec=0, name=name, is_owned=False)
+                ]
+            case ["env"]:
+                self._held[key] = held = []
+                for fd, name in inherited_fds():
+                    held.append(SharedSocket(sock=adopt_fd(fd), spec=0, name=name, is_owned=False))
+            case _:
+                raise ConfigError(f"{spec!r} names no listener")
+        for each in self._held[key]:
+            each.sock.setblocking(False)
+
+    def _close(self, key: _Key) -> None:
+        # The file first, so that later clients are refused instead of queued.
+        if key in self._files:
+            self._files.pop(key).remove()
+        for each in self._held.pop(key, ()):
+            each.sock.close()
+
+
+def _int(value: str | int | None) -> int:
+    assert isinstance(value, int), "the bits of a mode"
+    return value
+
+
+def _keys(specs: Sequence[Spec]) -> list[_Key]:
+    """Return a key for each: two listeners on port 0 are not the same."""
+    keys: list[_Key] = []
+    for spec in specs:
+        # The mode of a socket file may change.
+        bare = tuple(spec[:2]) if spec[0] == "unix" else tuple(spec)
+        keys.append((*bare, sum(each[:-1] == bare for each in keys)))
+    return keys
