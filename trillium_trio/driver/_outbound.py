@@ -128,8 +128,8 @@ async def close_body(body: BodyLike) -> None:
     Cancellation:
       The source is closed under the cancellation.
     """
-    if isinstance(body, Body) and body.source is not None:
-        await _close(body.source)
+    if isinstance(body, Body):
+        await body.aclose()
 
 
 async def _close(source: object) -> None:

@@ -3,6 +3,7 @@
 .. code-block:: text
 
     BasicAuth       who asks, by name and password; BearerAuth by token
+    CachingHeaders  304 and 412 from preconditions; check_preconditions before a write
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
     Concurrency     so many requests at once, the others in line; LoadShed, RateLimit
     ConnId          an id for each request, its response and its log lines
@@ -28,6 +29,7 @@
 from __future__ import annotations
 
 from ._auth import BasicAuth, BearerAuth
+from ._caching import CachingHeaders, check_preconditions
 from ._conn_id import ConnId, ConnIdFilter
 from ._cookies import CookieJar, Cookies
 from ._cors import Cors
@@ -62,6 +64,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "Broker",
+    "CachingHeaders",
     "Channel",
     "ChannelError",
     "Channels",
@@ -106,6 +109,7 @@ __all__ = [
     "WebSocket",
     "WebSocketConn",
     "accept_key",
+    "check_preconditions",
     "code_of",
     "sync_handler",
 ]

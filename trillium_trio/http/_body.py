@@ -131,6 +131,16 @@ class Body:
             f"not {type(value).__name__}"
         )
 
+    async def aclose(self) -> None:
+        """Close the source of a body that will not be sent. Idempotent if the source's is.
+
+        Cancellation:
+          The source is closed under the cancellation.
+        """
+        close = getattr(self.source, "aclose", None)
+        if close is not None:
+            await close()
+
     @classmethod
     def _of_source(cls, source: BodySource, length: int | None) -> Body:
         self = cls.__new__(cls)
