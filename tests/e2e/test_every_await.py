@@ -331,6 +331,10 @@ def a_file(name: str, path: Path, kind: Kind) -> Scenario:
     return Scenario(name, handler, (CLOSING,), kind, has_threads=True)
 
 
+def parts_of_a_file(path: Path) -> tt.Body:
+    return tt.Body.from_file(path.open("rb"), bytes(LARGE), range(LARGE))
+
+
 class Stopper(trio.abc.Instrument):
     """Ends a connection where it parks for the n-th time.
 
@@ -551,6 +555,9 @@ def test_sv_20_every_await(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     large = tmp_path / "large"
     large.touch()
     os.truncate(large, LARGE)
+    empty = tmp_path / "empty"
+    empty.touch()
+    parts = says(partial(parts_of_a_file, large))
     met: set[tuple[str, int]] = set()
     for scenario in (*scenarios("memory"), *scenarios("lockstep")):
         met |= sweep(scenario)
@@ -560,6 +567,8 @@ def test_sv_20_every_await(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         Scenario("nothing for TLS", hello, (), "no tls", leaves=True),
         Scenario("a large body", says(lambda: bytes(LARGE)), (request(),), "tcp"),
         a_file("a large file", large, "tcp"),
+        a_file("an empty file", empty, "tcp"),
+        Scenario("parts of a file", parts, (CLOSING,), "tcp", has_threads=True),
     ):
         met |= sweep(scenario)
     for seconds in (0.0, 1.0):

@@ -48,6 +48,24 @@ async def test_a_file_arrives_whole(size: int, tls: bool, tmp_path: Path) -> Non
         await client.stream.aclose()
 
 
+@pytest.mark.parametrize("tls", [False, True])
+async def test_parts_of_a_file_arrive(tls: bool, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    content = os.urandom(3_000_000)
+    path.write_bytes(content)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        parts = (b"[", range(1_000_000, 2_999_999), b"|", range(1), b"]")
+        return conn.ok(tt.Body.from_file(path.open("rb"), *parts))
+
+    async with serving(handler, tls=tls) as net:
+        client = await (net.connect_tls() if tls else net.connect())
+        for _ in range(2):
+            response = await client.get()
+            assert response.body == b"[" + content[1_000_000:-1] + b"|" + content[:1] + b"]"
+        await client.stream.aclose()
+
+
 async def test_a_file_that_can_only_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

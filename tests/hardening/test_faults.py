@@ -278,16 +278,17 @@ class FailingFile(io.FileIO):
     number = 0
     reads = 0
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read_at(self, size: int, offset: int) -> bytes:
         self.reads += 1
-        self._fail_at(f"read {self.reads}")
-        return super().read(-1 if size is None else size)
+        self.fail_at(f"read {self.reads}")
+        self.seek(offset)
+        return self.read(size)
 
     def fileno(self) -> int:
-        self._fail_at("measure")
+        self.fail_at("measure")
         return super().fileno()
 
-    def _fail_at(self, step: str) -> None:
+    def fail_at(self, step: str) -> None:
         if step == self.step:
             raise OSError(self.number, os.strerror(self.number))
 
@@ -325,6 +326,7 @@ async def test_a_file_may_fail_at_every_step(
         client = app.connect()
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", open_failing)
+            patch.setattr(os, "pread", lambda _, *where: opened[-1].read_at(*where))
             response = await client.get("/file")
         # Before the head is sent it can still be said; then it can be seen.
         is_said = step in ("open", "measure")

@@ -268,11 +268,10 @@ class Http1Exchange(Exchange):
             and isinstance(pieces, OpenFile)
             and wire.transport.sends_files
         ):
-            sent = await wire.send_file(pieces.file, length)
+            sent = await self._send_files(pieces)
             if sent == length:
                 return
             # It has become shorter, or can only be read: reading the rest shows which.
-            pieces.file.seek(sent)
         async for given in pieces:
             piece = given if type(given) is bytes else as_piece(body, given)
             sent += len(piece)
@@ -298,6 +297,23 @@ class Http1Exchange(Exchange):
         """See `Exchange`."""
         # Negative if the head was not sent whole.
         return max(0, self.carrier.wire.sent - self.mark)
+
+    async def _send_files(self, opened: OpenFile) -> int:
+        """Send the parts of a file without reading them, as far as that goes; return how much."""
+        wire, parts = self.carrier.wire, opened.parts
+        sent = 0
+        while parts:
+            part = parts[0]
+            if isinstance(part, bytes):
+                await wire.send(part)
+                taken = len(part)
+            else:
+                taken = await wire.send_file(opened.file, part.start, len(part))
+            opened.advance(taken)
+            sent += taken
+            if taken < len(part):
+                break
+        return sent
 
     def _last_chunk(self) -> bytes:
         """Return the end of a chunked body, with the trailers that the client accepts."""

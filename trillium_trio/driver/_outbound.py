@@ -6,13 +6,13 @@ import os
 from contextlib import AbstractAsyncContextManager as _Entered
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, final
+from typing import TYPE_CHECKING, BinaryIO, Self, final
 
 import trio
 from anyio.to_thread import run_sync
 
 from .._util import as_bytes
-from ..http import Body, ReceivesSome
+from ..http import Body, FileParts, ReceivesSome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -27,35 +27,67 @@ _FILE_PIECE_BYTES = 256 * 1024
 
 @final
 class OpenFile:
-    """A file with the length that it had when opened; read in pieces, or sent without reading.
+    """A file that is read in pieces, or sent without reading.
 
     Attributes:
-      file: The file; its position is where reading continues.
-      length: In bytes; None for a pipe or a device, which has none.
+      file: The file.
+      length: Of what is to be sent, in bytes: for a whole file what it had when it was opened; None
+        for a pipe or a device, which has none.
+      parts: What is still to be sent, in order: bytes, and positions in the file. None: what can be
+        read. A part, or the rest of one, is taken off when it has been read; who sends one without
+        reading takes it off.
     """
 
-    __slots__ = ("file", "length")
+    __slots__ = ("file", "length", "parts")
 
-    def __init__(self, path: Path) -> None:
-        self.file: BinaryIO = path.open("rb")
+    def __init__(self, file: BinaryIO, parts: list[bytes | range] | None) -> None:
+        self.file: BinaryIO = file
+        self.parts = parts
+        self.length: int | None = None if parts is None else sum(map(len, parts))
+
+    @classmethod
+    def of_path(cls, path: Path) -> Self:
+        """Open a file, all of which is to be sent."""
+        file = path.open("rb")
         try:
-            self.length = os.fstat(self.file.fileno()).st_size if self.file.seekable() else None
+            size = os.fstat(file.fileno()).st_size if file.seekable() else None
         except BaseException:
-            self.file.close()
+            file.close()
             raise
+        # Files in /proc have length 0 but content, so they are read until EOF.
+        self = cls(file, [range(size)] if size else None)
+        self.length = size
+        return self
 
     def __aiter__(self) -> OpenFile:
         return self
 
     async def __anext__(self) -> bytes:
-        size = _FILE_PIECE_BYTES
-        # Files in /proc have length 0 but content, so they are read until EOF.
-        if self.length:
-            size = min(size, self.length - self.file.tell())
-        piece = await run_sync(self.file.read, size) if size else b""
+        parts = self.parts
+        if parts is None:
+            piece = await run_sync(self.file.read, _FILE_PIECE_BYTES)
+        elif not parts:
+            raise StopAsyncIteration
+        elif isinstance(parts[0], bytes):
+            return parts.pop(0)  # type: ignore[return-value]  # it has just been checked
+        else:
+            part = parts[0]
+            size = min(_FILE_PIECE_BYTES, len(part))
+            piece = await run_sync(os.pread, self.file.fileno(), size, part.start)
+            self.advance(len(piece))
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    def advance(self, count: int) -> None:
+        """Take ``count`` bytes off the first part, and the part itself if that is all of it."""
+        parts = self.parts
+        assert parts
+        rest = parts[0][count:]
+        if rest:
+            parts[0] = rest
+        else:
+            del parts[0]
 
     def __repr__(self) -> str:
         return f"<OpenFile {self.file.name!r}, {self.length} bytes>"
@@ -82,7 +114,7 @@ async def open_body(
     source = body.source
     assert source is not None, "a body in memory is sent as it is"
     if isinstance(source, Path):
-        opened = await run_sync(OpenFile, source)
+        opened = await run_sync(OpenFile.of_path, source)
         try:
             # A thread cannot be cancelled. Check now, when a cut can still be answered 503.
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -90,6 +122,11 @@ async def open_body(
         finally:
             # Nothing was written, so closing does not wait for the disk.
             opened.file.close()
+    elif isinstance(source, FileParts):
+        try:
+            yield body.length, OpenFile(source.file, list(source.parts))
+        finally:
+            source.file.close()
     else:
         try:
             if isinstance(source, ReceivesSome):

@@ -192,8 +192,8 @@ class Wire:
         """Count decoded chunks, so that the next checkpoint comes sooner."""
         self._credit -= count * _CHUNK_COST
 
-    async def send_file(self, file: BinaryIO, count: int) -> int:
-        """Send the first ``count`` bytes of a file, as `send` does, without reading them.
+    async def send_file(self, file: BinaryIO, offset: int, count: int) -> int:
+        """Send ``count`` bytes of a file from ``offset`` on, as `send` does, without reading them.
 
         Returns:
           How many bytes were sent: fewer than ``count`` if the file has no more, or has to be read.
@@ -206,9 +206,9 @@ class Wire:
           Part of the file may have been sent: the connection can only be aborted.
         """
 
-        async def send_piece(offset: int) -> int:
-            size = min(count - offset, _FILE_PIECE_BYTES)
-            return await self.transport.send_file(file, offset, size)
+        async def send_piece(sent: int) -> int:
+            size = min(count - sent, _FILE_PIECE_BYTES)
+            return await self.transport.send_file(file, offset + sent, size)
 
         try:
             return await self._pump(send_piece, count)

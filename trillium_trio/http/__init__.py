@@ -7,7 +7,7 @@ know how they are received or sent.
 
     RequestHead     a request's method, target, version, Headers and five framing facts
       Headers       ordered, case-insensitive fields; split from their block on first use
-    Body            a response's content: bytes, a stream, or the path of a file
+    Body            a response's content: bytes, a stream, a file or parts of one
     EntityTag       the name of a version; Validators: what identifies the current one
     Status          the registered status codes and their reason phrases
     HttpConfig      limits and timeouts of connections
@@ -25,7 +25,7 @@ know how they are received or sent.
 from __future__ import annotations
 
 from ._accept import accepted_codings, media_weight
-from ._body import Body, BodyLike, BodySource, ReceivesSome
+from ._body import Body, BodyLike, BodySource, FileParts, ReceivesSome
 from ._conditions import Validators, if_range_holds, judge_preconditions
 from ._cookies import SameSite, parse_cookies, set_cookie
 from ._dates import http_date, parse_http_date
@@ -45,6 +45,7 @@ __all__ = [
     "BodyLike",
     "BodySource",
     "EntityTag",
+    "FileParts",
     "Headers",
     "HttpConfig",
     "IpAddress",

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, final, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    BinaryIO,
+    ClassVar,
+    Protocol,
+    TypeAlias,
+    final,
+    runtime_checkable,
+)
 
 from .._util import as_bytes
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Body", "BodyLike", "BodySource", "ReceivesSome"]
+__all__ = ["Body", "BodyLike", "BodySource", "FileParts", "ReceivesSome"]
 
 Piece: TypeAlias = bytes | bytearray | memoryview
 
@@ -30,7 +38,34 @@ class ReceivesSome(Protocol):
         ...
 
 
-BodySource: TypeAlias = AsyncIterable[Piece] | ReceivesSome | Path
+@final
+class FileParts:
+    """Parts of an open file, and bytes before, between and after them.
+
+    Attributes:
+      file: The file, which has a descriptor; its position is neither used nor changed.
+      parts: What to send, in order: bytes, and the positions of parts of the file.
+    """
+
+    __slots__ = ("file", "parts")
+
+    def __init__(self, file: BinaryIO, parts: tuple[bytes | range, ...]) -> None:
+        self.file: BinaryIO = file
+        self.parts = parts
+
+    async def aclose(self) -> None:
+        """Close the file.
+
+        Cancellation:
+          None: it does not wait. Nothing was written that the disk would have to take.
+        """
+        self.file.close()
+
+    def __repr__(self) -> str:
+        return f"<FileParts {self.file.name!r}, {len(self.parts)} parts>"
+
+
+BodySource: TypeAlias = AsyncIterable[Piece] | ReceivesSome | Path | FileParts
 """The source of a body that is not in memory."""
 
 
@@ -51,7 +86,8 @@ class Body:
     Attributes:
       data: The whole body, or None if it has to be read from the source.
       length: Bytes of body, or None if unknown; that of a file is read when it is opened.
-      source: An async iterable of bytes, a receive stream, or a path; None if `data` is set.
+      source: An async iterable of bytes, a receive stream, a path, or parts of a file; None if
+        `data` is set.
       is_text: Whether it was given as a `str`. Its Content-Type is then by default
         ``text/plain; charset=utf-8``.
     """
@@ -112,6 +148,28 @@ class Body:
         return cls._of_source(Path(path), None)
 
     @classmethod
+    def from_file(cls, file: BinaryIO, *parts: bytes | range) -> Body:
+        """Return a body of parts of an open file, which is closed when it has been sent.
+
+        ::
+
+            Body.from_file(file, range(500, 1000))  # 500 bytes
+
+        Args:
+          file: A regular file, open for reading, without a buffer in front of its descriptor that
+            has bytes to write. If it turns out to be shorter than the parts, the response is
+            aborted, so that the client notices.
+          parts: What to send, in order: the positions of bytes in the file, and bytes as they are.
+
+        Raises:
+          ValueError: The positions of a part begin before the file, or do not follow each other.
+        """
+        for part in parts:
+            if isinstance(part, range) and (part.step != 1 or part.start < 0):
+                raise ValueError(f"{part!r} is not a part of a file")
+        return cls._of_source(FileParts(file, tuple(filter(len, parts))), sum(map(len, parts)))
+
+    @classmethod
     def of(cls, value: BodyLike) -> Body:
         """Return ``value`` as a body; None is the empty one.
 
@@ -157,6 +215,8 @@ class Body:
                 kind = "text" if self.is_text else "bytes"
             case Path() as path:
                 kind = f"file {str(path)!r}"
+            case FileParts() as parts:
+                kind = f"file {parts.file.name!r}"
             case source:
                 kind = f"stream {type(source).__name__}"
         return f"<Body {kind}, {length}>"

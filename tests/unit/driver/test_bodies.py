@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 import trio
@@ -194,11 +194,79 @@ async def test_cn_21_a_file_is_sent_as_long_as_it_was(
 async def test_a_file_that_says_it_is_empty_is_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
-    opened = OpenFile(path)
+    opened = OpenFile.of_path(path)
     path.write_bytes(b"more")  # as in /proc, where every file says 0
     assert [piece async for piece in opened] == [b"more"]
     assert "0 bytes" in repr(opened)
     opened.file.close()
+
+
+PARTS = (b"[", range(5), b"|", range(999_000, 1_000_000), range(7, 7), b"]")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_parts_of_a_file(method: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    content = os.urandom(1_000_000)
+    path.write_bytes(content)
+    opened: list[BinaryIO] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        opened.append(path.open("rb"))
+        return conn.ok(tt.Body.from_file(opened[-1], *PARTS))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        for _ in range(2):
+            response = await client.get(method=method)
+            expected = b"[" + content[:5] + b"|" + content[999_000:] + b"]"
+            assert response.headers["content-length"] == str(len(expected))
+            assert response.body == (expected if method == "GET" else b"")
+        await client.stream.aclose()
+    assert [file.closed for file in opened] == [True, True]
+
+
+async def test_cn_21_a_part_that_is_not_there_is_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_file(path.open("rb"), range(2, 12), b"never"))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        response = await client.get()
+        assert not response.is_whole
+        assert response.body == b"23456789"
+        await client.stream.aclose()
+    assert "where 15 were declared" in caplog.text
+
+
+async def test_a_file_whose_body_is_not_sent_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    opened: list[BinaryIO] = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        opened.append(path.open("rb"))
+        conn.ok(tt.Body.from_file(opened[-1], range(7)))
+        raise tt.HttpError(503)
+
+    async with serving(handler) as app:
+        client = app.connect()
+        assert (await client.get()).status == 503
+        await client.stream.aclose()
+    assert [file.closed for file in opened] == [True]
+
+
+@pytest.mark.parametrize("part", [range(-1, 5), range(0, 5, 2), range(5, 0, -1)])
+def test_what_is_no_part_of_a_file(part: range, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with path.open("rb") as file, pytest.raises(ValueError, match="is not a part of a file"):
+        tt.Body.from_file(file, part)
 
 
 async def test_a_file_that_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -158,14 +158,14 @@ async def test_a_file_goes_out_as_it_is_taken(pair: Pair) -> None:
         file.flush()
 
         async def send(count: int) -> None:
-            sent.append(await wire.send_file(cast(BinaryIO, file), count))
+            sent.append(await wire.send_file(cast(BinaryIO, file), 1, count))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send, len(data) - 1)
             while len(got) < len(data) - 1:
                 got += await far_stream.receive_some()
         await send(0)
-    assert got == data[:-1]
+    assert got == data[1:]
     assert sent == [len(data) - 1, 0]
     assert wire.deadline == inf
 
@@ -175,7 +175,7 @@ async def test_a_file_has_no_more_than_it_has(pair: Pair) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"short")
         file.flush()
-        assert await wire.send_file(cast(BinaryIO, file), 100) == 5
+        assert await wire.send_file(cast(BinaryIO, file), 0, 100) == 5
     assert far.recv(100) == b"short"
 
 
@@ -187,7 +187,7 @@ async def test_a_reader_that_takes_no_file(autojump_clock: MockClock, pair: Pair
     with tempfile.TemporaryFile() as file:
         file.truncate(100)
         with pytest.raises(Stalled, match="took 0 of 100 bytes, none for 7"):
-            await wire.send_file(cast(BinaryIO, file), 100)
+            await wire.send_file(cast(BinaryIO, file), 0, 100)
     assert trio.current_time() - start == 7
     assert wire.is_gone
 
