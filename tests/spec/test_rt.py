@@ -561,6 +561,27 @@ async def test_rt_12_nobody_behind_a_mount_is_mounted(autojump_clock: object) ->
     ]
 
 
+async def test_rt_12_a_route_with_a_path_parameter_is_like_a_mount(autojump_clock: object) -> None:
+    inner = Router().get("/{id:int}", show).get("/{more:path}", mounted_at)
+    router = (
+        Router()
+        .get("/f/{rest:path}", mounted_at)
+        .get("/{tenant}/users/{rest:path}", inner)
+        .mount("/m", Router().get("/{rest:path}", mounted_at))
+    )
+    requests = ("/f/", "/f/a%20b/c", "/t/users/5", "/t/users/x/y", "/m/a/b")
+    assert await answers((router, mounted_at), *(f"GET {path}" for path in requests)) == [
+        "200 /f + /",
+        "200 /f + /a%20b/c",
+        "200 /{tenant}/users/{id:int} {'tenant': 't', 'rest': '5', 'id': 5}",
+        "200 /t/users + /x/y",
+        "200 /m + /a/b",
+    ]
+    passing = Router().get("/f/{rest:path}", None)
+    inner = Router().get("/{rest:path}", mounted_at)
+    assert await answers((passing, inner), "GET /f/x") == ["200 + /f/x"]
+
+
 async def test_rt_12_conflicts_of_nested_routers(autojump_clock: object) -> None:
     router = Router().mount("/{id}", Router().mount("/x", Router().get("/{id}", show)))
     with pytest.raises(tt.ConfigError, match=r"'id' of /\{id\} is also one of the prefix"):

@@ -108,7 +108,7 @@ class Router(Verbs):
           MisuseError: The server has started.
         """
         template = Template(prefix.rstrip("/") or "/", self._converters)
-        if template.segments[-1].is_rest:
+        if template.is_rest:
             raise ConfigError(f"the prefix {prefix!r} has a path parameter; mount it without")
         self._register(_Target(None, template, as_handler(handler), name, is_mount=True))
         return self
@@ -176,7 +176,7 @@ class Router(Verbs):
                         f"the parameter {name!r} of {target.template.text} is also one of the "
                         "prefix that its router is mounted at"
                     )
-            if target.is_mount:
+            if target.is_mount or target.template.is_rest:
                 for router in target.routers:
                     router._check_names((*outer, *names))  # of its own class
 
@@ -218,26 +218,33 @@ class Router(Verbs):
                 conn.insert_state(chosen := _Chosen())
             chosen.targets[self] = target, None
         if depth is None:
-            return await target.run(conn)
-        return await self._run_mount(conn, mounted, path, found, values)
+            if not template.is_rest:
+                return await target.run(conn)
+            # Its handler may be one that stands below a prefix, such as files: as for a mount.
+            depth = len(template.segments) - 1
+        return await self._run_below(conn, mounted, path, target=target, depth=depth, values=values)
 
-    async def _run_mount(
+    async def _run_below(
         self,
         conn: Conn,
         outer: Mounted | None,
         path: str,
-        found: Found[_Target],
+        *,
+        target: _Target,
+        depth: int,
         values: Mapping[str, Any],
     ) -> Conn:
-        target, _, depth = found
-        assert depth is not None, "it is a mount"
+        """Run the handler of a mount, or of a route that ends with a path parameter.
+
+        Cancellation:
+          The handler's.
+        """
         segments = path.split("/")
         at = depth + 1
-        template = target.template.text
         mounted = Mounted(
             prefix=("" if outer is None else outer.prefix) + "/".join(segments[:at]),
             path="/" + "/".join(segments[at:]),
-            template=("" if outer is None else outer.template) + template.rstrip("/"),
+            template=("" if outer is None else outer.template) + target.template.prefix,
             params=values,
         )
         conn.insert_state(mounted)

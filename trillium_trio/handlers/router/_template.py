@@ -220,6 +220,16 @@ class Template:
             if self.names.count(name) > 1:
                 raise self._error(f"has two parameters {name!r}")
 
+    @property
+    def is_rest(self) -> bool:
+        """Whether it ends with a path parameter."""
+        return self.segments[-1].is_rest
+
+    @property
+    def prefix(self) -> str:
+        """What it is without a path parameter and the slash at its end."""
+        return (self.text.rpartition("/")[0] if self.is_rest else self.text).rstrip("/")
+
     def format(self, values: Mapping[str, Any]) -> str:
         """Return the path, percent-encoded, for the values of all parameters.
 
