@@ -29,9 +29,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             cases = [case for case in cases if case.expect == "accept"]
         metafunc.parametrize(name, cases, ids=lambda case: case.id)
 
+    if "traversal_list" in metafunc.fixturenames:
+        lists = find_traversal_lists(metafunc.config)
+        metafunc.parametrize("traversal_list", lists, ids=lambda path: path.stem)
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     if collection_path.name == "test_corpora.py" and find_corpora(config) is None:
+        return True
+    if collection_path.name == "test_traversal_lists.py" and not find_traversal_lists(config):
         return True
     return None
 
@@ -44,6 +50,12 @@ def find_corpora(config: pytest.Config) -> Path | None:
         return Path(named)
     here = HERE / "corpora"
     return here if here.is_dir() else None
+
+
+def find_traversal_lists(config: pytest.Config) -> list[Path]:
+    """Return the lists of paths that try to leave a folder, if they are here."""
+    corpora = find_corpora(config)
+    return [] if corpora is None else sorted((corpora / "traversal").glob("*.txt"))
 
 
 @pytest.fixture(scope="session")

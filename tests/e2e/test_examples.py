@@ -219,6 +219,14 @@ def test_guarded_asks_for_a_token_and_limits_time(start: Callable[[str], Program
     assert ask("/?5", "letmein").startswith("503 ")
     assert program.get("/readyz").startswith("200 ")
     assert "429" in {ask("/", "wrong")[:3] for _ in range(20)}
+
+
+def test_files_serves_the_examples(start: Callable[[str], Program]) -> None:
+    program = start("files")
+    assert '<a href="/files/files.py">files.py</a>' in program.get("/")
+    source = (EXAMPLES / "files.py").read_text(encoding="utf-8")
+    assert program.get("/files/files.py") == f"200 {source}"
+    assert program.get("/files/../files.py").startswith("404 ")
     program.stop()
 
 

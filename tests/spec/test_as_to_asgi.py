@@ -89,6 +89,22 @@ async def test_as_19_a_file(tmp_path: Path) -> None:
         assert (head.content, head.headers["content-length"]) == (b"", "7")
 
 
+async def test_as_19_parts_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    files = []
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        files.append((tmp_path / "file").open("rb"))
+        return conn.ok(tt.Body.from_file(files[-1], b"[", range(2, 5), b"]"))
+
+    async with client_of(handler) as client:
+        response = await client.get("/")
+        assert (response.content, response.headers["content-length"]) == (b"[234]", "5")
+        head = await client.head("/")
+        assert (head.content, head.headers["content-length"]) == (b"", "5")
+    assert [file.closed for file in files] == [True, True]
+
+
 async def test_as_19_a_body_has_its_limit() -> None:
     async def handler(conn: tt.Conn) -> tt.Conn:
         return conn.ok(await conn.request_body.read())

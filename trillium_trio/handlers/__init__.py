@@ -20,6 +20,7 @@
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
+    Static          files of a folder or a package, with ranges and preconditions
     Templates       pages from templates of jinja2
     Timeout         a bound on the time that a handler takes
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
@@ -49,6 +50,7 @@ from .forwarded import Forwarded
 from .logger import Logger
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
+from .static import Static
 from .websocket import (
     Accepted,
     MessageCodec,
@@ -103,6 +105,7 @@ __all__ = [
     "Session",
     "SessionStore",
     "Sessions",
+    "Static",
     "Templates",
     "Timeout",
     "Upload",

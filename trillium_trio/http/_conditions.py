@@ -116,12 +116,13 @@ def judge_preconditions(
       current: Of the resource, before the request changes it.
       status: The status without preconditions: they count only if it is 2xx or 412.
     """
-    if _FIELDS.isdisjoint(fields) or method in _UNCONDITIONAL:
+    present = _FIELDS.intersection(fields)
+    if not present or method in _UNCONDITIONAL:
         return None
     if not (200 <= status <= 299 or status == _FAILED):
         return None
     for step in _STEPS:
-        if step.field not in fields or step.unless in fields:
+        if step.field not in present or step.unless in present:
             continue
         if step.holds(_joined(fields, step.field), current) is False:
             answer = step.reading if method in _READING else step.writing
