@@ -12,6 +12,7 @@ from tests.unit.transport._tls import PEM
 __all__ = [
     "OURS",
     "OURS_ASGI",
+    "OURS_FILES",
     "OURS_ROUTED",
     "OURS_TLS",
     "REFERENCE",
@@ -24,6 +25,7 @@ __all__ = [
 
 OURS = "trillium-trio"
 OURS_ASGI = "trillium-trio, ASGI"
+OURS_FILES = "trillium-trio, files"
 OURS_ROUTED = "trillium-trio, three handlers"
 OURS_TLS = "trillium-trio, HTTPS"
 REFERENCE = "uvicorn httptools+uvloop"
@@ -84,6 +86,16 @@ SERVERS = (
         name=OURS_ASGI,
         arguments=("-m", "benchmarks.load.trillium_asgi", "{port}"),
         packages=("trillium-trio",),
+    ),
+    Server(
+        name=OURS_FILES,
+        arguments=("-m", "benchmarks.load.trillium_files", "{port}"),
+        packages=("trillium-trio",),
+    ),
+    Server(
+        name="starlette on uvicorn, files",
+        arguments=_uvicorn("benchmarks.load.starlette_files:app", "httptools", "uvloop"),
+        packages=("starlette", "uvicorn", "httptools", "uvloop"),
     ),
     Server(
         name=OURS_ROUTED,

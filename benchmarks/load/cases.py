@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 from benchmarks.load.payload import DOWNLOAD_BYTES, MEBIBYTE
-from benchmarks.servers import OURS, OURS_ASGI, OURS_ROUTED, OURS_TLS, REFERENCE, REFERENCE_TLS
+from benchmarks.servers import (
+    OURS,
+    OURS_ASGI,
+    OURS_FILES,
+    OURS_ROUTED,
+    OURS_TLS,
+    REFERENCE,
+    REFERENCE_TLS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +112,20 @@ CASES = (
         connections=(64,),
         path="/users/42",
         headers=("User-Agent: benchmark",),
+    ),
+    Case(
+        name="file of 1 KiB",
+        servers=(OURS_FILES, "starlette on uvicorn, files"),
+        connections=(64,),
+        path="/files/kibibyte.css",
+        headers=BROWSER_HEADERS,
+    ),
+    Case(
+        name="file of 1 MiB",
+        servers=(OURS_FILES, "starlette on uvicorn, files"),
+        connections=(16,),
+        path="/files/mebibyte.bin",
+        transfer_bytes=len(MEBIBYTE),
     ),
     Case(
         name="echo of 1 KiB",
@@ -207,6 +229,17 @@ GOALS: Sequence[Goal] = (
         ours=OURS_ROUTED,
         anchor="starlette on uvicorn",
         at_least=1.4,
+    ),
+    *(
+        Goal(
+            name="P14",
+            case=case,
+            connections=connections,
+            ours=OURS_FILES,
+            anchor="starlette on uvicorn, files",
+            at_least=at_least,
+        )
+        for case, connections, at_least in (("file of 1 KiB", 64, 3.0), ("file of 1 MiB", 16, 1.2))
     ),
     Goal(name="P7", case="download of 64 MiB", connections=1, anchor=REFERENCE, at_least=1.0),
     Goal(name="P7", case="upload of 64 MiB", connections=1, anchor=REFERENCE, at_least=2.5),
