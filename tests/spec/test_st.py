@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 import trillium_trio as tt
 from trillium_trio.handlers import CachingHeaders, Router, Static
 from trillium_trio.handlers.static import _folder
-from trillium_trio.handlers.static._encodings import accepted_encodings
 from trillium_trio.handlers.static._path import names_of
 from trillium_trio.handlers.static._types import CONTENT_TYPES
 from trillium_trio.http import http_date
@@ -453,29 +452,6 @@ async def test_st_7_a_fallback_for_pages(root: Path) -> None:
 
 
 # -- ST-8, ST-9 ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "encodings"),
-    [
-        ("gzip, deflate, br, zstd", ("zstd", "br", "gzip")),
-        ("gzip", ("gzip",)),
-        ("GZIP", ("gzip",)),
-        ("gzip;q=1.0, br;q=0.5", ("gzip", "br")),
-        ("gzip;q=0.5,br;q=0.501", ("br", "gzip")),
-        ("br;q=0, gzip", ("gzip",)),
-        ("*", ("zstd", "br", "gzip")),
-        ("*;q=0", ()),
-        ("*, br;q=0", ("zstd", "gzip")),
-        ("identity", ()),
-        ("identity;q=0, br ; q=0.1", ("br",)),
-        ("x-gzip, brotli", ()),
-        ("gzip;q=2, br;q=x, zstd;q=", ()),
-        ("", ()),
-    ],
-)
-def test_st_8_accepted_encodings(text: str, encodings: tuple[str, ...]) -> None:
-    assert accepted_encodings(text) == encodings
 
 
 @pytest.fixture

@@ -53,6 +53,10 @@ def test_several_fields_are_one_list() -> None:
         ("GZIP", ("gzip",)),
         ("x-gzip", ()),
         ("gzip;q=0.5;q=x, br", ("br",)),
+        ("gzip;q=0.5,br;q=0.501", ("br", "gzip")),
+        ("br;q=0, gzip", ("gzip",)),
+        ("identity;q=0, br ; q=0.1", ("br",)),
+        ("gzip;q=2, br;q=x, zstd;q=", ()),
     ],
 )
 def test_codings_come_best_first(field: str, codings: tuple[str, ...]) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from ...exceptions import ConfigError
 from ...http import EntityTag
-from ._encodings import SUFFIXES
-from ._found import DIRECTORY, Found
+from ._found import DIRECTORY, SUFFIXES, Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,7 @@ from anyio.to_thread import run_sync
 
 from ...exceptions import ConfigError, HttpError
 from ...http import EntityTag
-from ._encodings import SUFFIXES
-from ._found import DIRECTORY, Found
+from ._found import DIRECTORY, SUFFIXES, Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

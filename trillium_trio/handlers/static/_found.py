@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
-__all__ = ["DIRECTORY", "Describer", "Directory", "Found", "Source"]
+__all__ = ["CODINGS", "DIRECTORY", "SUFFIXES", "Describer", "Directory", "Found", "Source"]
+
+SUFFIXES = {"zstd": ".zst", "br": ".br", "gzip": ".gz"}
+"""The content codings that files may have beside them, the preferred one first."""
+
+CODINGS = tuple(SUFFIXES)
+"""Their names."""
 
 
 @final

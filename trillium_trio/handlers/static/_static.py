@@ -12,6 +12,7 @@ from ...exceptions import ConfigError
 from ...http import (
     Body,
     Status,
+    accepted_codings,
     add_vary,
     content_range,
     if_range_holds,
@@ -21,9 +22,8 @@ from ...http import (
     reason_phrase,
 )
 from ._bundle import Bundle
-from ._encodings import accepted_encodings
 from ._folder import Folder
-from ._found import DIRECTORY, Describer, Found
+from ._found import CODINGS, DIRECTORY, Describer, Found
 from ._path import names_of
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Static(Handler):
         fields = conn.request_headers
         if "range" in fields:
             return ()  # The client has counted the bytes of the file, not of another form.
-        return accepted_encodings(", ".join(fields.get_all("accept-encoding")))
+        return accepted_codings(fields.get_all("accept-encoding"), CODINGS)
 
     async def _fall_back(self, conn: Conn, encodings: tuple[str, ...]) -> Conn:
         path = self._fallback
