@@ -727,3 +727,25 @@ async def test_a_client_that_leaves_ends_its_route(
         await peer.send(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
         peer.close()
         await left.wait()
+
+
+def test_rt_15_routes_are_listed_with_their_prefixes() -> None:
+    inner = Router().get("/", show).post("/{b:int}", (show, mounted_at))
+    router = (
+        Router()
+        .get("/a", show)
+        .mount("/{x}", inner)
+        .mount("/", (mounted_at, Router().put("/c", show)))
+        .mount("/other", mounted_at)
+        .all("/d/{rest:path}", show)
+    )
+    assert [(methods, template) for methods, template, _ in router.routes()] == [
+        (("GET",), "/a"),
+        (("GET",), "/{x}/"),
+        (("POST",), "/{x}/{b:int}"),
+        (("PUT",), "/c"),
+        (None, "/d/{rest:path}"),
+    ]
+    # They are what a router is made from.
+    again = Router(*router.routes())
+    assert list(again.routes()) == list(router.routes())

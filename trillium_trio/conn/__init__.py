@@ -31,9 +31,11 @@ from ._handler import (
     walk_handlers,
 )
 from ._info import Info, ServerSettings, Starter
+from ._json import check_json_depth
 from ._link import Link
 from ._location import checked_root_path, is_below, mounted_prefix, split_target
 from ._on_conn import Client, Failure, HasState, Mounted, OnConn
+from ._params import Params
 from ._request_body import RequestBody, RequestSource
 from ._sent import Outcome, Sent
 from ._upgrade import Upgrade
@@ -52,6 +54,7 @@ __all__ = [
     "Mounted",
     "OnConn",
     "Outcome",
+    "Params",
     "RequestBody",
     "RequestSource",
     "Sent",
@@ -61,6 +64,7 @@ __all__ = [
     "State",
     "Upgrade",
     "as_handler",
+    "check_json_depth",
     "checked_root_path",
     "handler_name",
     "is_below",

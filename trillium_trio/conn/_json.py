@@ -8,7 +8,7 @@ from typing import Any
 
 from ..exceptions import BadRequest
 
-__all__ = ["parse_json"]
+__all__ = ["check_json_depth", "parse_json"]
 
 _MAX_DEPTH = 100
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -30,11 +30,20 @@ def parse_json(data: bytes) -> Any:  # Any: what JSON holds is open
         encoding = json.detect_encoding(data)
         if not encoding.startswith("utf-8"):
             data = data.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
-        if _depth(data) > _MAX_DEPTH:
-            raise BadRequest(f"the JSON of the body is nested more than {_MAX_DEPTH} levels deep")
+        check_json_depth(data)
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
+
+
+def check_json_depth(data: bytes) -> None:
+    """Refuse JSON in UTF-8 that is nested too deeply, before a parser of your own gets it.
+
+    Raises:
+      BadRequest: It is nested more than 100 levels deep. Answerable (400).
+    """
+    if _depth(data) > _MAX_DEPTH:
+        raise BadRequest(f"the JSON of the body is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _depth(data: bytes) -> int:

@@ -83,6 +83,11 @@ class RequestBody:
         return self._source.length
 
     @property
+    def max_json_bytes(self) -> int:
+        """The limit of `json`, for a parser of your own: see `HttpConfig.max_json_bytes`."""
+        return self._max_json_bytes
+
+    @property
     def is_complete(self) -> bool:
         """Whether every byte has been read."""
         return self._source.is_complete

@@ -4,7 +4,6 @@
 
     _router      Router      routes to handlers; 405, HEAD, OPTIONS, slashes; names, mounts
     _verbs       Verbs       router.get(...), post, ..., as calls and as decorators
-    _params      Params      what the router leaves on the conn
     _table       Table       a trie of segments: the most specific route for a path; no I/O
     _template    Template    /users/{id:int}: grammar, values, paths from values
     _converters  Converter   text to values and back
@@ -12,8 +11,8 @@
 
 from __future__ import annotations
 
+from ...conn import Params
 from ._converters import Converter
-from ._params import Params
 from ._router import Router
 from ._verbs import Verbs
 

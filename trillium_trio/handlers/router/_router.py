@@ -10,6 +10,7 @@ from ..._log import printable
 from ...conn import (
     Handler,
     Mounted,
+    Params,
     Sequence,
     as_handler,
     handler_name,
@@ -20,7 +21,6 @@ from ...conn import (
 from ...exceptions import ConfigError, MisuseError
 from ...http import Status
 from ._converters import CONVERTERS
-from ._params import Params
 from ._table import Table
 from ._template import Template
 from ._verbs import Verbs
@@ -400,6 +400,21 @@ class Router(Verbs):
             prefix = "" if each.name is None else f"{each.name}:"
             for router in each.routers if each.is_mount else ():
                 yield from (f"{prefix}{name}" for name in router._all_names())
+
+    def routes(self) -> Iterator[tuple[tuple[str, ...] | None, str, Handler]]:
+        """Yield the routes as tuples ``(methods, template, handler)``, in the order of addition.
+
+        Those of a mounted router follow at its place, with the prefix in front of the template; the
+        handler is then the route's, without what stands in front of the router. A mount of anything
+        else is not a route.
+        """
+        for each in self._targets:
+            if not each.is_mount:
+                yield each.methods, each.template.text, each.handler
+            for router in each.routers if each.is_mount else ():
+                prefix = each.template.text.rstrip("/")
+                for methods, template, handler in router.routes():
+                    yield methods, prefix + template, handler
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, final
 
-from ...conn import OnConn
+from ._on_conn import OnConn
 
 __all__ = ["Params"]
 
@@ -39,6 +39,10 @@ class Params(OnConn, Mapping[str, Any], left_by="Router"):  # Any: a converter d
             raise KeyError(
                 f"{self.template} has no parameter {name!r}; there are: {there_are}"
             ) from None
+
+    def __contains__(self, name: object) -> bool:
+        # That of `Mapping` would create the message above for each name that is missing.
+        return name in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
