@@ -129,6 +129,7 @@ class HttpError(TrilliumError):
 
     Attributes:
       headers: The fields as pairs.
+      body: The body of the answer, if a subclass has one. None: the reason phrase of the status.
 
     Raises:
       ValueError: A name is not a token, or a value cannot be sent. The message names the field.
@@ -136,6 +137,7 @@ class HttpError(TrilliumError):
     """
 
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
 
     def __init__(
         self, status: int, message: str = "", headers: HasItems | Iterable[tuple[str, str]] = ()

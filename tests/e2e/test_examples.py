@@ -10,6 +10,7 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -288,6 +289,35 @@ def test_behind_a_proxy_tells_clients_who_they_are(start: Callable[[str], Progra
             b"You are 192.0.2.7, by way of unix, and asked for https://me.example/\n"
         )
     program.stop()
+
+
+def test_api_answers_with_items_and_problems(start: Callable[[str], Program]) -> None:
+    program = start("api")
+    with closing(Connection(program.path)) as connection:
+
+        def post(item: object) -> tuple[int, object]:
+            fields = {"content-type": "application/json"}
+            connection.request("POST", "/items", json.dumps(item).encode(), fields)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+        lamp = {"name": "lamp", "price": 12.0, "tags": ["red"]}
+        assert post(lamp) == (201, lamp)
+        status, problem = post({"name": "lamp"})
+        assert status == 422
+        assert '"#/price", "detail": "is missing"' in json.dumps(problem)
+    assert json.loads(program.get("/items?tag=red").removeprefix("200 ")) == [lamp]
+    assert json.loads(program.get("/items/0").removeprefix("200 ")) == lamp
+    assert program.get("/items/9").startswith("404 {")
+    assert "List items, or those with a tag." in program.get("/docs")
+    with closing(Connection(program.path)) as connection:
+        connection.request("GET", "/ticks")
+        response = connection.getresponse()
+        assert response.readline() == b"0\n"
+        program.process.send_signal(signal.SIGTERM)
+        # What was sent is whole lines, and the response ends properly.
+        assert re.fullmatch(rb"(\d+\n)*", response.read())
+    program.wait_end()
 
 
 def test_events_say_goodbye_at_the_stop(start: Callable[[str], Program]) -> None:

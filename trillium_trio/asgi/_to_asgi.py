@@ -208,7 +208,7 @@ class _Request:
         except ClientDisconnected:
             self._note_end(Outcome.DISCONNECTED)  # nobody is there
         except HttpError as error:
-            self._reset(error.status, error.headers)
+            self._reset(error.status, error.headers, error.body)
             failure = None if not self._has_answered else error
         except Exception as error:  # its server logs it
             self._reset(Status.INTERNAL_SERVER_ERROR)
@@ -222,8 +222,11 @@ class _Request:
         if failure is not None:
             raise failure
 
-    def _reset(self, status: int, fields: tuple[tuple[str, str], ...] = ()) -> None:
-        self._conn.reset_response(status, f"{reason_phrase(status) or status}\n")
+    def _reset(
+        self, status: int, fields: tuple[tuple[str, str], ...] = (), body: bytes | None = None
+    ) -> None:
+        page = f"{reason_phrase(status) or status}\n" if body is None else body
+        self._conn.reset_response(status, page)
         for name, value in fields:
             self._conn.response_headers.append(name, value)
 

@@ -484,7 +484,7 @@ class Conn:
             fields = lines if not fields or "content-type" in headers else fields + lines
         return (status, fields, data) if len(data) <= _PLAIN_BYTES else None
 
-    def reset_response(self, status: int, body: str) -> None:
+    def reset_response(self, status: int, body: str | bytes) -> None:
         """Replace the whole response, after an exception."""
         self._status = status
         self._body = body

@@ -75,6 +75,7 @@ class Verdict:
     Attributes:
       status: The status to answer with while the head is unsent; None: close without an answer.
       headers: The fields of that answer.
+      body: The body of that answer; None: the reason phrase.
       level: The log level.
       has_traceback: Whether the log shows the traceback.
     """
@@ -83,6 +84,7 @@ class Verdict:
     level: int
     has_traceback: bool
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
 
 
 _STALLED = Verdict(status=None, level=logging.INFO, has_traceback=False)
@@ -184,12 +186,15 @@ def _is_a(error: BaseException, kind: type[BaseException] | UnionType) -> bool:
 
 
 def _answer_of(error: BaseException) -> Verdict | None:
-    """Return the verdict on an HttpError, or None if its status or fields cannot be sent."""
+    """Return the verdict on an HttpError, or None if it cannot be sent."""
     try:
         status = index(error.status)  # type: ignore[attr-defined]  # may raise
         headers = tuple(Headers(error.headers).items())  # type: ignore[attr-defined]  # the same
+        body = error.body  # type: ignore[attr-defined]  # the same
     except BaseException:  # properties of the application
         return None
-    if not 400 <= status <= 599:
+    if not 400 <= status <= 599 or (body is not None and type(body) is not bytes):
         return None
-    return Verdict(status=status, level=logging.INFO, has_traceback=False, headers=headers)
+    return Verdict(
+        status=status, level=logging.INFO, has_traceback=False, headers=headers, body=body
+    )

@@ -416,13 +416,15 @@ class Exchange(ABC):
         verdict = judge(error)
         if verdict.status is None:
             return False
-        self._reset(verdict.status, verdict.headers)
+        self._reset(verdict.status, verdict.headers, verdict.body)
         if not issubclass(type(error), HttpError) and self.carrier.service.before_send is not None:
             self.conn.insert_state(Failure(error))
         return True
 
-    def _reset(self, status: int, fields: Iterable[tuple[str, str]]) -> None:
-        self.conn.reset_response(status, _page(status))
+    def _reset(
+        self, status: int, fields: Iterable[tuple[str, str]], body: bytes | None = None
+    ) -> None:
+        self.conn.reset_response(status, _page(status) if body is None else body)
         for name, value in fields:
             self.conn.response_headers.append(name, value)
         if status == Status.CONTENT_TOO_LARGE:

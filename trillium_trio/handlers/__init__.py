@@ -17,6 +17,7 @@
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
     Logger          a line for each request: an access log
+    OpenApi         describes the functions of a router that are under api
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
@@ -24,6 +25,7 @@
     Templates       pages from templates of jinja2
     Timeout         a bound on the time that a handler takes
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
+    api             a function with typed arguments and a typed result
     sync_handler    a plain function, in a worker thread
 """
 
@@ -43,6 +45,7 @@ from ._security_headers import SecurityHeaders
 from ._sync import sync_handler
 from ._templates import Renderer, Templates
 from ._timeout import Timeout
+from .api import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
@@ -84,6 +87,10 @@ __all__ = [
     "FormReader",
     "Forms",
     "Forwarded",
+    "FromCookie",
+    "FromForm",
+    "FromHeader",
+    "FromQuery",
     "Head",
     "Health",
     "Host",
@@ -92,9 +99,11 @@ __all__ = [
     "MemoryStore",
     "MessageCodec",
     "MethodOverride",
+    "OpenApi",
     "Params",
     "Part",
     "PartReader",
+    "Problem",
     "RateLimit",
     "RedirectHttps",
     "RedisBroker",
@@ -112,6 +121,7 @@ __all__ = [
     "WebSocket",
     "WebSocketConn",
     "accept_key",
+    "api",
     "check_preconditions",
     "code_of",
     "sync_handler",

@@ -1,0 +1,410 @@
+"""Typed values from JSON and text, and back: the one file that imports ``msgspec``.
+
+Models of pydantic are known by their methods, so pydantic is imported for their schemas only. They
+may stand inside types of msgspec.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ._problem import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "FINITE",
+    "REFUSALS",
+    "FormFields",
+    "Kind",
+    "Schema",
+    "body_faults",
+    "decoder_of",
+    "default_of",
+    "encoder",
+    "expectation",
+    "form_converter",
+    "form_fields",
+    "is_finite",
+    "kind_of_type",
+    "pointer_of",
+    "renamed",
+    "require_msgspec",
+    "schemas_of",
+    "text_converter",
+    "why_malformed",
+]
+
+Schema: TypeAlias = dict[str, Any]
+"""A JSON schema. Any: as JSON."""
+
+Path: TypeAlias = "Sequence[str | int]"
+"""The names and indices that lead to a place in a document."""
+
+# What a decoder raises for a document that it refuses: those of both libraries are ValueErrors.
+REFUSALS = (ValueError, RecursionError)
+
+_REF = "#/components/schemas/"
+_PATH = re.compile(r" - at `(?:key` in `)?\$(.*)`\Z", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
+_NO_PATH: Path = ()
+_NO_NUMBERS = frozenset({"nan", "inf", "infinity"})
+FINITE = "Expected a finite number"
+
+
+class Kind(enum.Enum):
+    """How a type can be written in a request."""
+
+    TEXT = "one text, as in a path or a query"
+    TEXTS = "several texts"
+    DOCUMENT = "a JSON document"
+
+
+def require_msgspec() -> None:
+    """Raise if the library is missing.
+
+    Raises:
+      ImportError: With the command that installs it.
+    """
+    try:
+        import msgspec  # noqa: F401, PLC0415 (optional)
+    except ImportError as error:
+        raise ImportError(
+            "api needs the library msgspec: pip install 'trillium-trio[json]'", name="msgspec"
+        ) from error
+
+
+def _is_model(type_: object) -> bool:
+    """Whether a type is a model of pydantic."""
+    return isinstance(type_, type) and hasattr(type_, "model_validate_json")
+
+
+def kind_of_type(type_: object) -> Kind:
+    """Say how a type can be written in a request.
+
+    Raises:
+      TypeError: Values of this type cannot be decoded.
+    """
+    import msgspec  # noqa: PLC0415 (optional)
+
+    # Types within it that cannot be decoded would be found only by a request.
+    schemas_of([type_], is_response=False)
+    info = msgspec.inspect
+    texts = (
+        info.NoneType,
+        info.BoolType,
+        info.IntType,
+        info.FloatType,
+        info.StrType,
+        info.BytesType,
+        info.DateTimeType,
+        info.DateType,
+        info.TimeType,
+        info.TimeDeltaType,
+        info.UUIDType,
+        info.DecimalType,
+        info.EnumType,
+        info.LiteralType,
+    )
+    collections = (info.ListType, info.SetType, info.FrozenSetType, info.VarTupleType)
+
+    def kind_of(each: Any) -> Kind:  # Any: one of msgspec's descriptions of types
+        match each:
+            case info.Metadata():
+                return kind_of(each.type)
+            case info.UnionType():
+                kinds = {kind_of(part) for part in each.types if part != info.NoneType()}
+                return kinds.pop() if len(kinds) == 1 else Kind.DOCUMENT
+        if isinstance(each, texts):
+            return Kind.TEXT
+        if isinstance(each, collections) and kind_of(each.item_type) is Kind.TEXT:
+            return Kind.TEXTS
+        return Kind.DOCUMENT
+
+    return kind_of(info.type_info(type_))
+
+
+# -- decoding ----------------------------------------------------------------------------------
+
+
+def decoder_of(type_: Any) -> Callable[[bytes], Any]:  # Any: the type, and values of it
+    """Return a function that parses a JSON document; it raises one of `REFUSALS`."""
+    if _is_model(type_):
+        return type_.model_validate_json  # type: ignore[no-any-return]  # of pydantic
+    import msgspec  # noqa: PLC0415 (optional)
+
+    return msgspec.json.Decoder(type_, dec_hook=_decode_other).decode
+
+
+def text_converter(type_: Any) -> Callable[[Any], Any]:  # Any: texts; values of the type
+    """Return a function that converts a text, or a list of them; it raises one of `REFUSALS`."""
+    import msgspec  # noqa: PLC0415 (optional)
+
+    convert = msgspec.convert
+    if not _takes_floats(type_):
+        return lambda text: convert(text, type_, strict=False, dec_hook=_decode_other)
+
+    def convert_finite(text: Any) -> Any:  # Any: as above
+        for each in text if isinstance(text, list) else (text,):
+            if not is_finite(each):
+                raise ValueError(FINITE)
+        return convert(text, type_, strict=False, dec_hook=_decode_other)
+
+    return convert_finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormFields:
+    """The fields of a form.
+
+    Attributes:
+      single: Those that take one value.
+      numbers: Those of them that take a number, and no other text.
+    """
+
+    single: frozenset[str]
+    numbers: frozenset[str]
+
+
+def form_fields(type_: Any) -> FormFields:  # Any: the type
+    """Return the fields of an object that is read from a form.
+
+    Raises:
+      TypeError: It has no fields of its own, or cannot be decoded.
+    """
+    [schema], components = schemas_of([type_], is_response=False)
+    while "$ref" in schema:
+        schema = components[schema["$ref"].removeprefix(_REF)]
+    fields = schema.get("properties")
+    if not fields:
+        raise TypeError("a form is an object with fields")
+    kinds = {
+        name: {part.get("type") for part in (each, *each.get("anyOf", ()))}
+        for name, each in fields.items()
+    }
+    return FormFields(
+        single=frozenset(name for name, each in kinds.items() if "array" not in each),
+        numbers=frozenset(
+            name for name, each in kinds.items() if "number" in each and "string" not in each
+        ),
+    )
+
+
+def form_converter(type_: Any) -> Callable[[dict[str, Any]], Any]:  # Any: texts, and values
+    """Return a function that converts the fields of a form; it raises one of `REFUSALS`."""
+    import msgspec  # noqa: PLC0415 (optional)
+
+    return lambda fields: msgspec.convert(fields, type_, strict=False, dec_hook=_decode_other)
+
+
+def is_finite(text: str) -> bool:
+    """Whether a text is not one of those that Python takes for infinity or no number."""
+    return text.lower().lstrip("+-") not in _NO_NUMBERS
+
+
+def _takes_floats(type_: Any) -> bool:  # Any: the type
+    import msgspec  # noqa: PLC0415 (optional)
+
+    def any_float(each: Any) -> bool:  # Any: one of msgspec's descriptions of types
+        parts = [*getattr(each, "types", ())]
+        parts += [getattr(each, name) for name in ("type", "item_type") if hasattr(each, name)]
+        if isinstance(each, msgspec.inspect.FloatType | msgspec.inspect.DecimalType):
+            return True
+        return any(any_float(part) for part in parts)
+
+    return any_float(msgspec.inspect.type_info(type_))
+
+
+def _decode_other(type_: Any, value: object) -> Any:  # Any: the type and its values
+    if type_ is object:
+        return value
+    # Through JSON, because pydantic is stricter with Python's values in some modes.
+    return type_.model_validate_json(encoder()(value))
+
+
+# -- encoding ----------------------------------------------------------------------------------
+
+
+@cache
+def encoder() -> Callable[[object], bytes]:
+    """Return the function that encodes results; it raises TypeError for what JSON cannot hold."""
+    import msgspec  # noqa: PLC0415 (optional)
+
+    raw = msgspec.Raw
+
+    def encode_other(value: Any) -> object:  # Any: a model, or something that is an error
+        if not _is_model(type(value)):
+            raise TypeError(f"JSON has no {type(value).__qualname__}")
+        return raw(value.model_dump_json(by_alias=True).encode())
+
+    return msgspec.json.Encoder(enc_hook=encode_other).encode
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+
+def why_malformed(error: Exception) -> str:
+    """Say why a decoder refused what is not even JSON; empty if there is no more to say."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    details = _model_errors(error)
+    return str(details[0]["msg"] if details else error)
+
+
+def body_faults(error: Exception, type_: Any) -> list[Fault] | None:  # Any: the type
+    """Say what is wrong with a document that a decoder refused; None: it is not even JSON."""
+    import msgspec  # noqa: PLC0415 (optional)
+
+    details, prefix = _model_errors(error), _NO_PATH
+    if isinstance(error, msgspec.ValidationError):
+        text, prefix = _located(str(error))
+        details = _model_errors(error.__cause__)
+        if not details:
+            detail = _expected(text, type_, prefix)
+            return [Fault(place="body", name=pointer_of(prefix), detail=detail)]
+    if not details or details[0]["type"] == "json_invalid":
+        return None
+    return [
+        Fault(place="body", name=pointer_of([*prefix, *each["loc"]]), detail=each["msg"])
+        for each in details
+    ]
+
+
+def expectation(error: Exception, type_: Any) -> str:  # Any: the type
+    """Return what was expected of a text, or of one of several, that a converter refused."""
+    text, path = _located(str(error))
+    where = "".join(f"value {int(each) + 1}: " for each in path)
+    return where + _expected(text, type_, path)
+
+
+def _model_errors(error: object) -> list[dict[str, Any]]:  # Any: as pydantic describes an error
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return []
+    return errors(  # type: ignore[no-any-return]  # of pydantic
+        include_url=False, include_context=False, include_input=False
+    )
+
+
+def _located(message: str) -> tuple[str, Path]:
+    """Split a message of msgspec into its text and the place in the document."""
+    path: list[str | int] = []
+    found = _PATH.search(message)
+    if found is not None:
+        message = message[: found.start()]
+        for name, index in _STEP.findall(found[1]):
+            if not name and not index:
+                break  # a key that msgspec does not name
+            path.append(name or int(index))
+    field = _FIELD.match(message)
+    if field is None:
+        return message, path
+    what = "is missing" if "missing" in field[0].partition("`")[0] else "is unknown"
+    return what, [*path, field[1]]
+
+
+def _expected(text: str, type_: Any, path: Path) -> str:  # Any: the type
+    """Return a text of msgspec, with the values of an enum, which it does not name."""
+    if not text.startswith("Invalid enum value"):
+        return text
+    [schema], components = schemas_of([type_], is_response=False)
+    values = _values_at(schema, path, components)
+    return f"Expected one of {', '.join(map(repr, values))}" if values else text
+
+
+def _values_at(schema: Schema, path: Path, components: dict[str, Schema]) -> list[object]:
+    """Find the values that a schema allows at a place of the document."""
+    if "$ref" in schema:
+        return _values_at(components[schema["$ref"].removeprefix(_REF)], path, components)
+    if not path:
+        found = [*schema.get("enum", ())]
+    else:
+        step, *rest = path
+        inner = schema.get("items") if isinstance(step, int) else None
+        inner = schema.get("properties", {}).get(step) if inner is None else inner
+        found = [] if inner is None else _values_at(inner, rest, components)
+    for each in schema.get("anyOf", ()):
+        found += _values_at(each, path, components)
+    return found
+
+
+def pointer_of(path: Path) -> str:
+    """Return the JSON pointer to a place (RFC 6901)."""
+    return "".join(f"/{str(each).replace('~', '~0').replace('/', '~1')}" for each in path)
+
+
+# -- schemas -----------------------------------------------------------------------------------
+
+
+def schemas_of(
+    types: Sequence[object], *, is_response: bool
+) -> tuple[list[Schema], dict[str, Schema]]:
+    """Return the JSON schemas of types, and the components that they refer to.
+
+    Args:
+      types: Those of one document at once, so that no two components have the same name.
+      is_response: Whether they describe what is sent; a model may then have other fields.
+
+    Raises:
+      TypeError: A type cannot be described, or two have the same full name.
+    """
+    import msgspec  # noqa: PLC0415 (optional)
+
+    models: dict[str, Any] = {}  # Any: classes of pydantic
+
+    def describe_other(type_: Any) -> Schema:  # Any: a model, or something that is an error
+        if type_ is object:
+            return {"description": "Any value."}
+        if not _is_model(type_):
+            raise TypeError(f"JSON has no {getattr(type_, '__qualname__', type_)}")
+        # A placeholder, because pydantic names all models at once.
+        ref = f"{_REF}{id(type_)}"
+        models[ref] = type_
+        return {"$ref": ref}
+
+    try:
+        found, components = msgspec.json.schema_components(
+            types, schema_hook=describe_other, ref_template=f"{_REF}{{name}}"
+        )
+    except KeyError as error:
+        raise TypeError(f"two types have the name of {error}") from error
+    if not models:
+        return list(found), components
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415 (optional)
+
+    mode: Literal["serialization", "validation"] = "serialization" if is_response else "validation"
+    named, definitions = models_json_schema(
+        [(each, mode) for each in models.values()], ref_template=f"{_REF}pydantic.{{model}}"
+    )
+    names = {ref: named[each, mode]["$ref"] for ref, each in models.items()}
+    components = renamed(components, names)
+    for name, schema in definitions["$defs"].items():
+        components[f"pydantic.{name}"] = schema
+    return renamed([*found], names), components
+
+
+def renamed(value: Any, names: Mapping[str, str]) -> Any:  # Any: JSON
+    """Return JSON with references replaced; they stand in ``$ref``, and in discriminators."""
+    if isinstance(value, dict):
+        return {name: renamed(each, names) for name, each in value.items()}
+    if isinstance(value, list):
+        return [renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def default_of(value: object) -> Schema:
+    """Return the ``default`` of a schema, or nothing if it is None or cannot be written."""
+    import msgspec  # noqa: PLC0415 (optional)
+
+    if value is None:
+        return {}
+    try:
+        return {"default": msgspec.to_builtins(value)}
+    except TypeError:
+        return {}
