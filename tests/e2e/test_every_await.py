@@ -28,7 +28,8 @@ from tests.wire import UPGRADE, Listener, Peer, chunked, request, settled
 from trillium_trio import driver
 from trillium_trio.driver import Http1Connection, Service
 from trillium_trio.driver._outbox import Outbox
-from trillium_trio.listeners import PreboundBind, TlsBind
+from trillium_trio.http import Networks
+from trillium_trio.listeners import PreboundBind, ProxyBind, TlsBind
 from trillium_trio.transport import StreamTransport
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from trillium_trio.http import BodyLike
 
 # The last: what is sent meets TLS in lockstep, and is none.
-Kind = Literal["memory", "lockstep", "tcp", "tls", "no tls"]
+Kind = Literal["memory", "lockstep", "tcp", "tls", "no tls", "proxied"]
 
 DRIVER = Path(driver.__file__).parent
 FDS = Path("/dev/fd")
@@ -51,6 +52,7 @@ EXPECTING = request("/", "Expect: 100-continue", "Content-Length: 9", method="PU
 # More chunks than are decoded in one step.
 CHUNKED = request("/", "Transfer-Encoding: chunked", method="PUT", body=chunked(*[b"x"] * 300))
 CLOSING = request("/", "Connection: close")
+PROXY = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n"
 
 
 async def hello(conn: tt.Conn) -> tt.Conn:
@@ -437,6 +439,9 @@ def play(scenario: Scenario, stopper: Stopper) -> bytes:
                 config = config.bind_tcp("127.0.0.1:0")
             case "tls":
                 config = config.bind_tls("127.0.0.1:0", server_context())
+            case "proxied":
+                proxied = ProxyBind(PreboundBind(listener, "test"), Networks("*", setting="trust"))
+                config = config.with_listeners((proxied,))
             case "no tls":
                 bind = TlsBind(PreboundBind(listener, "test"), server_context())
                 config = config.with_listeners((bind,))
@@ -565,6 +570,7 @@ def test_sv_20_every_await(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         Scenario("TLS", hello, (CLOSING,), "tls"),
         Scenario("plain HTTP for TLS", hello, (request(),), "no tls"),
         Scenario("nothing for TLS", hello, (), "no tls", leaves=True),
+        Scenario("behind a proxy", hello, (PROXY[:9], PROXY[9:], CLOSING), "proxied"),
         Scenario("a large body", says(lambda: bytes(LARGE)), (request(),), "tcp"),
         a_file("a large file", large, "tcp"),
         a_file("an empty file", empty, "tcp"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from contextvars import ContextVar
 from functools import partial
@@ -798,7 +799,12 @@ async def test_as_9_messages_out_of_order(autojump_clock: object) -> None:
 )
 @pytest.mark.parametrize("swallows", [False, True])
 async def test_as_9_at_the_deadline_of_the_drain(
-    sends: object, status: int, is_whole: bool, swallows: bool, autojump_clock: object
+    sends: object,
+    status: int,
+    is_whole: bool,
+    swallows: bool,
+    autojump_clock: object,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await sends(send)  # type: ignore[operator]  # a function
@@ -821,6 +827,9 @@ async def test_as_9_at_the_deadline_of_the_drain(
         assert response.status in {status, 500 if swallows else status}
         report = await server.handle
     assert not report.is_clean
+    # A response that was left alone fails when it is collected, and that is logged.
+    gc.collect()
+    assert "generator" not in caplog.text
 
 
 async def test_as_9_a_scope_of_the_application_may_end_a_send(

@@ -272,7 +272,7 @@ class HttpCycle:
         name = app_name(self._app)
         if self._sending is None and self._refused is not None:
             raise self._refused
-        has_left = self._is_cut_short or await self._conn.is_disconnected(eof=True)
+        has_left = self._is_cut_short or await self._is_disconnected()
         if self._sending is not None:
             # An event stream, say, ends like this whenever its client leaves.
             kind = ClientDisconnected if has_left else MisuseError
@@ -281,6 +281,14 @@ class HttpCycle:
             raise ClientDisconnected(f"{name} has returned without a response")
         else:
             raise MisuseError(f"{name} has returned without a response")
+
+    async def _is_disconnected(self) -> bool:
+        try:
+            return await self._conn.is_disconnected(eof=True)
+        except BaseException as error:  # cancelled: what is being sent must not be left alone
+            if self._sending is not None:
+                await self._sending.fail(error)
+            raise
 
     async def fail(self, error: BaseException) -> None:
         """Decide what the client gets of an application that has raised.
