@@ -8,11 +8,12 @@ from contextlib import aclosing, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, final
 
-import trio
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 
 from .._util import as_bytes
-from ..http import Body, FileParts, ReceivesSome
+from ..http import Body, FileParts, ReceivesSome, Transformed
+from ._errors import BodyLengthError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -117,7 +118,7 @@ async def open_body(
         opened = await run_sync(OpenFile.of_path, source)
         try:
             # A thread cannot be cancelled. Check now, when a cut can still be answered 503.
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await checkpoint_if_cancelled()
             yield opened.length, opened
         finally:
             # Nothing was written, so closing does not wait for the disk.
@@ -127,6 +128,13 @@ async def open_body(
             yield body.length, OpenFile(source.file, list(source.parts))
         finally:
             source.file.close()
+    elif isinstance(source, Transformed):
+        async with (
+            open_body(source.body) as (length, given),
+            aclosing(_whole(source.body, given, length)) as whole,
+            aclosing(source.transform(whole)) as pieces,
+        ):
+            yield None, pieces
     else:
         try:
             if isinstance(source, ReceivesSome):
@@ -180,3 +188,23 @@ async def _read_stream(
 ) -> AsyncGenerator[bytes | memoryview, None]:
     while piece := as_piece(body, await stream.receive_some()):
         yield piece
+
+
+async def _whole(
+    body: Body, given: AsyncIterable[bytes | bytearray | memoryview], length: int | None
+) -> AsyncGenerator[bytes | memoryview, None]:
+    """Yield the pieces of a body but empty ones, and check that it has the length it declares.
+
+    Raises:
+      BodyLengthError: It has not.
+    """
+    total = 0
+    async for each in given:
+        piece = as_piece(body, each)
+        total += len(piece)
+        if length is not None and total > length:
+            break
+        if piece:
+            yield piece
+    if length is not None and total != length:
+        raise BodyLengthError(total, length)

@@ -25,7 +25,7 @@ know how they are received or sent.
 from __future__ import annotations
 
 from ._accept import accepted_codings, media_weight
-from ._body import Body, BodyLike, BodySource, FileParts, ReceivesSome
+from ._body import Body, BodyLike, BodySource, FileParts, ReceivesSome, Transform, Transformed
 from ._conditions import Validators, if_range_holds, judge_preconditions
 from ._cookies import SameSite, parse_cookies, set_cookie
 from ._dates import http_date, parse_http_date
@@ -54,6 +54,8 @@ __all__ = [
     "RequestHead",
     "SameSite",
     "Status",
+    "Transform",
+    "Transformed",
     "TypeMap",
     "Validators",
     "accepted_codings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from operator import index
 from pathlib import Path
 from typing import (
@@ -20,9 +20,20 @@ from .._util import as_bytes
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Body", "BodyLike", "BodySource", "FileParts", "ReceivesSome"]
+__all__ = [
+    "Body",
+    "BodyLike",
+    "BodySource",
+    "FileParts",
+    "ReceivesSome",
+    "Transform",
+    "Transformed",
+]
 
 Piece: TypeAlias = bytes | bytearray | memoryview
+
+Transform: TypeAlias = Callable[[AsyncIterable[bytes | memoryview]], AsyncGenerator[bytes, None]]
+"""An async generator function that takes the pieces of a body, and yields others."""
 
 
 @runtime_checkable
@@ -65,7 +76,34 @@ class FileParts:
         return f"<FileParts {self.file.name!r}, {len(self.parts)} parts>"
 
 
-BodySource: TypeAlias = AsyncIterable[Piece] | ReceivesSome | Path | FileParts
+@final
+class Transformed:
+    """A body whose pieces go through a function before they are sent; see `Body.through`.
+
+    Attributes:
+      body: Where the pieces come from; it is not in memory.
+      transform: The function.
+    """
+
+    __slots__ = ("body", "transform")
+
+    def __init__(self, body: Body, transform: Transform) -> None:
+        self.body = body
+        self.transform = transform
+
+    async def aclose(self) -> None:
+        """Close the body's source: it will not be sent.
+
+        Cancellation:
+          The source is closed under the cancellation.
+        """
+        await self.body.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Transformed {self.body!r}>"
+
+
+BodySource: TypeAlias = AsyncIterable[Piece] | ReceivesSome | Path | FileParts | Transformed
 """The source of a body that is not in memory."""
 
 
@@ -86,8 +124,8 @@ class Body:
     Attributes:
       data: The whole body, or None if it has to be read from the source.
       length: Bytes of body, or None if unknown; that of a file is read when it is opened.
-      source: An async iterable of bytes, a receive stream, a path, or parts of a file; None if
-        `data` is set.
+      source: An async iterable of bytes, a receive stream, a path, parts of a file, or a
+        transformed body; None if `data` is set.
       is_text: Whether it was given as a `str`. Its Content-Type is then by default
         ``text/plain; charset=utf-8``.
     """
@@ -189,6 +227,29 @@ class Body:
             f"not {type(value).__name__}"
         )
 
+    def through(self, transform: Transform) -> Body:
+        """Return a body whose pieces go through a function while they are sent.
+
+        ::
+
+            async def upper(pieces):
+                async for piece in pieces:
+                    yield bytes(piece).upper()
+
+        This body is opened, read and closed as it would be if it were sent itself; a length that it
+        declares is still checked. The length of the new one is unknown.
+
+        Args:
+          transform: An async generator function, called once with the pieces of this body, when it
+            is opened. Its generator is closed before their source.
+
+        Raises:
+          ValueError: The body is in memory: change its `data`.
+        """
+        if self.data is not None:
+            raise ValueError("a body in memory does not go through a function: change its data")
+        return self._of_source(Transformed(self, transform), None)
+
     async def aclose(self) -> None:
         """Close the source of a body that will not be sent. Idempotent if the source's is.
 
@@ -217,6 +278,8 @@ class Body:
                 kind = f"file {str(path)!r}"
             case FileParts() as parts:
                 kind = f"file {parts.file.name!r}"
+            case Transformed() as source:
+                kind = f"from {source.body!r}"
             case source:
                 kind = f"stream {type(source).__name__}"
         return f"<Body {kind}, {length}>"

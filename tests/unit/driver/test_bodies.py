@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 import trio
@@ -16,8 +16,10 @@ from tests.wire import UPGRADE, request, serving, settled
 from trillium_trio.driver._outbound import OpenFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
     from pathlib import Path
+
+    from trillium_trio.http import BodyLike
 
 
 class Source:
@@ -54,7 +56,20 @@ class Stream(trio.abc.ReceiveStream):
         self._log.append("source")
 
 
-@pytest.mark.parametrize("kind", [Source, Stream])
+async def unchanged(pieces: AsyncIterable[bytes | memoryview]) -> AsyncGenerator[bytes, None]:
+    async for piece in pieces:
+        yield bytes(piece)
+
+
+def through(log: list[str]) -> tt.Body:
+    return tt.Body.of(Stream(log)).through(unchanged)
+
+
+def through_twice(log: list[str]) -> tt.Body:
+    return through(log).through(unchanged)
+
+
+@pytest.mark.parametrize("kind", [Source, Stream, through, through_twice])
 @pytest.mark.parametrize(
     ("how", "status", "body"),
     [
@@ -70,7 +85,11 @@ class Stream(trio.abc.ReceiveStream):
     ],
 )
 async def test_a_source_is_closed_once(
-    kind: type[Source | Stream], how: str, status: int, body: bytes, autojump_clock: object
+    kind: Callable[[list[str]], BodyLike],
+    how: str,
+    status: int,
+    body: bytes,
+    autojump_clock: object,
 ) -> None:
     log: list[str] = []
 
@@ -132,6 +151,84 @@ async def test_the_generator_of_an_iterable_is_closed(how: str, autojump_clock: 
             assert not (await client.response()).is_whole
         await settled()
         assert log == ["iterator", "source"]
+
+
+@pytest.mark.parametrize("how", ["is sent", "source breaks", "function breaks", "leaves"])
+async def test_cn_20_a_body_goes_through_a_function(how: str, autojump_clock: object) -> None:
+    log: list[str] = []
+
+    class Held(Source):
+        async def __aenter__(self) -> None:
+            log.append("entered")
+
+        async def __aexit__(self, *_: object) -> None:
+            log.append("exited")
+
+    async def upper(pieces: AsyncIterable[bytes | memoryview]) -> AsyncGenerator[bytes, None]:
+        try:
+            async for piece in pieces:
+                yield bytes(piece).upper()
+                if how == "function breaks":
+                    raise RuntimeError("broken")
+            yield b"!"
+        finally:
+            log.append("function")
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        body = tt.Body.streaming(Held(log, breaks=how == "source breaks"), length=6)
+        return conn.ok(body.through(upper))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request())
+        if how == "leaves":
+            while len(log) < 2:
+                await client.receive()
+                await client.stream.aclose()
+                await trio.lowlevel.checkpoint()
+        else:
+            response = await client.response()
+            assert response.headers["transfer-encoding"] == "chunked"
+            assert response.is_whole == (how == "is sent")
+            assert response.body == (b"ONETWO!" if how == "is sent" else b"ONE")
+        await settled()
+    assert sorted(log[1:3]) == ["function", "iterator"]
+    assert [log[0], *log[3:]] == ["entered", "exited", "source"]
+
+
+@pytest.mark.parametrize("length", [2, 5, 7])
+async def test_cn_21_a_body_that_goes_through_a_function_has_its_length(
+    length: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.streaming(Source([]), length).through(unchanged))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request())
+        assert not (await client.response()).is_whole
+        await client.stream.aclose()
+    given = 3 if length == 2 else 6
+    assert f"the body gave {given} bytes where {length} were declared" in caplog.text
+
+
+async def test_cn_20_a_piece_of_another_type_does_not_reach_the_function(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def wrong() -> AsyncIterator[Any]:
+        yield b""
+        yield "text"
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.streaming(wrong()).through(unchanged))
+
+    async with serving(handler) as app:
+        client = app.connect()
+        await client.send(request())
+        response = await client.response()
+        assert (response.is_whole, response.body) == (False, b"")
+        await client.stream.aclose()
+    assert "stream async_generator, length unknown> gave a piece of type str" in caplog.text
 
 
 async def test_a_receive_stream_of_trio(autojump_clock: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from trillium_trio.http import Body, ReceivesSome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -135,3 +135,20 @@ def test_cn_27_a_subclass_of_str_is_sent_as_its_text() -> None:
             return "not even bytes"
 
     assert Body(Changing("text")).data == b"text"
+
+
+async def unchanged(pieces: AsyncIterable[bytes | memoryview]) -> AsyncGenerator[bytes, None]:
+    async for piece in pieces:
+        yield bytes(piece)
+
+
+def test_a_body_through_a_function() -> None:
+    body = Body.streaming(pieces(), 5).through(unchanged)
+    assert (body.data, body.length, body.is_text) == (None, None, False)
+    assert repr(body) == "<Body from <Body stream async_generator, 5 bytes>, length unknown>"
+    assert repr(body.source) == "<Transformed <Body stream async_generator, 5 bytes>>"
+
+
+def test_a_body_in_memory_goes_through_no_function() -> None:
+    with pytest.raises(ValueError, match="change its data"):
+        Body(b"abc").through(unchanged)
