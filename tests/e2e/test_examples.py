@@ -23,6 +23,7 @@ import pytest
 import trio
 from websockets.sync.client import unix_connect
 
+from tests.codings import CODINGS, decode
 from tests.meta._tree import ROOT
 
 if TYPE_CHECKING:
@@ -251,6 +252,25 @@ def test_site_has_pages_for_errors(start: Callable[[str], Program]) -> None:
     assert "stock" not in page
     response, _ = ask("/prices", origin="https://shop.example.com")
     assert response.getheader("access-control-allow-origin") == "https://shop.example.com"
+    program.stop()
+
+
+def test_compressed_is_as_clients_accept_it(start: Callable[[str], Program]) -> None:
+    program = start("compressed")
+
+    def ask(path: str, coding: str) -> tuple[str | None, bytes]:
+        with closing(Connection(program.path)) as client:
+            client.request("GET", path, headers={"accept-encoding": coding})
+            response = client.getresponse()
+            return response.getheader("content-encoding"), response.read()
+
+    for coding in CODINGS:
+        for path, size in (("/", 2_000), ("/list", 20_000), ("/lines", 100)):
+            name, body = ask(path, coding)
+            assert name == coding
+            assert len(decode(coding, body)) > size
+    assert ask("/token?own", "gzip")[1].endswith(b"ownown\n")
+    assert ask("/list", "identity")[0] is None
     program.stop()
 
 

@@ -1,4 +1,4 @@
-"""curl: an event stream, of which it tells a proper end from a cut, and files."""
+"""curl: an event stream, of which it tells a proper end from a cut, files, and codings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 import trio
 
 from tests.e2e._net import serving
-from trillium_trio.handlers import Event, EventStream, Static
+from trillium_trio.handlers import Compression, Event, EventStream, Static
+from trillium_trio.http import Body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
     import trillium_trio as tt
@@ -97,3 +98,35 @@ async def test_st_8_curl_decodes_a_precompressed_file(tmp_path: Path) -> None:
             url = f"{net.handle.url}/a.txt"
             assert await curl("--compressed", url) == b"compressed"
             assert await curl(url) == b"plain"
+
+
+@pytest.mark.skipif(CURL is None, reason="curl is not installed")
+@pytest.mark.parametrize("kind", ["memory", "stream", "file"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+async def test_co_1_curl_decodes_what_it_has_asked_for(
+    coding: str, kind: str, tmp_path: Path
+) -> None:
+    features = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True)
+    name = {"gzip": "libz", "br": "brotli", "zstd": "zstd"}[coding]
+    data = b"".join(b"line %d\n" % n for n in range(50_000))
+    (tmp_path / "file").write_bytes(data)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 10_000):
+            yield data[start : start + 10_000]
+
+    async def answer(conn: tt.Conn) -> tt.Conn:
+        bodies = {
+            "memory": Body(data),
+            "stream": Body.streaming(pieces(), len(data)),
+            "file": Body.from_path(tmp_path / "file"),
+        }
+        return conn.ok(bodies[kind])
+
+    with trio.fail_after(PATIENCE):
+        async with serving((Compression(codings=[coding]), answer)) as net:
+            decoded = await curl("--compressed", "-D", f"{tmp_path / 'head'}", net.handle.url)
+    head = (tmp_path / "head").read_text(encoding="latin-1")
+    # One that was built without the library does not ask for the coding.
+    assert (f"content-encoding: {coding}" in head) is (name in features.stdout)
+    assert decoded == data

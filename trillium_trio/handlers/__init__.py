@@ -5,6 +5,7 @@
     BasicAuth       who asks, by name and password; BearerAuth by token
     CachingHeaders  304 and 412 from preconditions; check_preconditions before a write
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
+    Compression     responses in zstd, br or gzip, as the client accepts it
     Concurrency     so many requests at once, the others in line; LoadShed, RateLimit
     ConnId          an id for each request, its response and its log lines
     Cookies         what the client sent, and what the response sets
@@ -47,6 +48,7 @@ from ._templates import Renderer, Templates
 from ._timeout import Timeout
 from .api import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
+from .compression import Compression
 from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
@@ -73,6 +75,7 @@ __all__ = [
     "Channel",
     "ChannelError",
     "Channels",
+    "Compression",
     "Concurrency",
     "ConnId",
     "ConnIdFilter",
