@@ -12,8 +12,10 @@ from tests.unit.transport._tls import PEM
 __all__ = [
     "OURS",
     "OURS_ASGI",
+    "OURS_FASTAPI",
     "OURS_FILES",
     "OURS_ROUTED",
+    "OURS_SITE",
     "OURS_TLS",
     "REFERENCE",
     "REFERENCE_TLS",
@@ -25,8 +27,10 @@ __all__ = [
 
 OURS = "trillium-trio"
 OURS_ASGI = "trillium-trio, ASGI"
+OURS_FASTAPI = "fastapi on trillium-trio"
 OURS_FILES = "trillium-trio, files"
 OURS_ROUTED = "trillium-trio, three handlers"
+OURS_SITE = "trillium-trio, sessions and compression"
 OURS_TLS = "trillium-trio, HTTPS"
 REFERENCE = "uvicorn httptools+uvloop"
 REFERENCE_TLS = "uvicorn httptools+uvloop, HTTPS"
@@ -96,6 +100,34 @@ SERVERS = (
         name="starlette on uvicorn, files",
         arguments=_uvicorn("benchmarks.load.starlette_files:app", "httptools", "uvloop"),
         packages=("starlette", "uvicorn", "httptools", "uvloop"),
+    ),
+    Server(
+        name=OURS_FASTAPI,
+        arguments=(
+            *("-m", "trillium_trio", "benchmarks.load.fastapi_app:app"),
+            *("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
+        ),
+        packages=("fastapi", "trillium-trio"),
+    ),
+    Server(
+        name="fastapi on uvicorn",
+        arguments=_uvicorn("benchmarks.load.fastapi_app:app", "httptools", "uvloop"),
+        packages=("fastapi", "uvicorn", "httptools", "uvloop"),
+    ),
+    Server(
+        name="fastapi on uvicorn, two middlewares",
+        arguments=_uvicorn("benchmarks.load.fastapi_app:routed", "httptools", "uvloop"),
+        packages=("fastapi", "uvicorn", "httptools", "uvloop"),
+    ),
+    Server(
+        name=OURS_SITE,
+        arguments=("-m", "benchmarks.load.trillium_site", "{port}"),
+        packages=("itsdangerous", "trillium-trio"),
+    ),
+    Server(
+        name="starlette on uvicorn, sessions and compression",
+        arguments=_uvicorn("benchmarks.load.starlette_site:app", "httptools", "uvloop"),
+        packages=("itsdangerous", "starlette", "uvicorn", "httptools", "uvloop"),
     ),
     Server(
         name=OURS_ROUTED,

@@ -9,8 +9,10 @@ from benchmarks.load.payload import DOWNLOAD_BYTES, MEBIBYTE
 from benchmarks.servers import (
     OURS,
     OURS_ASGI,
+    OURS_FASTAPI,
     OURS_FILES,
     OURS_ROUTED,
+    OURS_SITE,
     OURS_TLS,
     REFERENCE,
     REFERENCE_TLS,
@@ -107,8 +109,27 @@ CASES = (
         connections=(64,),
     ),
     Case(
+        name="FastAPI, hello",
+        servers=(OURS_FASTAPI, "fastapi on uvicorn"),
+        connections=(64,),
+    ),
+    *(
+        Case(
+            name=f"sessions and compression, {name}",
+            servers=(OURS_SITE, "starlette on uvicorn, sessions and compression"),
+            connections=(64,),
+            path=path,
+            headers=("Accept-Encoding: gzip", "Cookie: theme=dark"),
+        )
+        for name, path in (("20 KB of JSON, gzip", "/document"), ("a session is saved", "/count"))
+    ),
+    Case(
         name="router, handlers, JSON",
-        servers=(OURS_ROUTED, "starlette on uvicorn"),
+        servers=(
+            OURS_ROUTED,
+            "starlette on uvicorn",
+            "fastapi on uvicorn, two middlewares",
+        ),
         connections=(64,),
         path="/users/42",
         headers=("User-Agent: benchmark",),
@@ -229,6 +250,24 @@ GOALS: Sequence[Goal] = (
         ours=OURS_ROUTED,
         anchor="starlette on uvicorn",
         at_least=1.4,
+    ),
+    Goal(
+        name="P5",
+        case="router, handlers, JSON",
+        ours=OURS_ROUTED,
+        anchor="fastapi on uvicorn, two middlewares",
+        at_least=2.0,
+    ),
+    *(
+        Goal(name="P15", case="ASGI, small head", ours=OURS_ASGI, anchor=anchor, at_least=least)
+        for anchor, least in ((REFERENCE, 1.0), ("hypercorn trio", 10.0))
+    ),
+    Goal(
+        name="P15",
+        case="FastAPI, hello",
+        ours=OURS_FASTAPI,
+        anchor="fastapi on uvicorn",
+        at_least=1.0,
     ),
     *(
         Goal(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from pathlib import Path
 
 __all__ = [
     "BLOCK_SECONDS",
+    "DOCUMENT",
     "DOWNLOAD_BYTES",
     "HELLO",
+    "KEY",
     "MEBIBYTE",
     "PIECE",
     "SLOW_SECONDS",
@@ -32,3 +35,12 @@ def make_files() -> tempfile.TemporaryDirectory[str]:
     # A file that has just changed is not kept in memory, and these stand for old ones.
     time.sleep(2.1)
     return folder
+
+
+KEY = "0123456789abcdef0123456789abcdef"
+"""Of signed sessions."""
+
+# 20 KB, like the list of a page of an API.
+DOCUMENT = json.dumps(
+    [{"id": n, "name": f"item {n}", "tags": ["a", "b"], "price": n * 1.25} for n in range(310)]
+).encode()
