@@ -163,6 +163,7 @@ def test_wg_2_a_root_path_begins_with_a_slash() -> None:
         ("", "/sites/7", "/sites/7", ""),
         ("/proxy", "/sites/7/x", "/proxy/sites/7", "/x"),
         ("/sites", "/sites/7/x", "/sites/7", "/x"),
+        ("/sites/7/v1", "/sites/7/v1/x", "/sites/7/v1", "/x"),
     ],
 )
 async def test_wg_2_below_a_mount(root: str, target: str, script: str, path: str) -> None:

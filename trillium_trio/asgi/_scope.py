@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ..conn import is_below, mounted_prefix, split_target
+from ..conn import located, mounted_prefix, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,12 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
     """
     head = conn.head
     transport = conn.transport
-    path, query = split_target(head)
+    raw_path, query = split_target(head)
+    path, prefix = raw_path, mounted_prefix(conn)
+    if root_path or prefix or "%" in path or path == "*":
+        # The asterisk of OPTIONS stands for the server.
+        path = "/" if path == "*" else _decoded(path)
+        root_path, path = located(path, root_path, _decoded(prefix))
     listener = transport.listener
     address = transport.server_address
     # A wrapped stream knows more about itself than its listener does.
@@ -52,10 +57,10 @@ def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None
         "http_version": head.version,
         "method": head.method.upper(),
         "scheme": "https" if conn.is_secure else "http",
-        "path": _decoded(path, root_path) if root_path or "%" in path else path,
-        "raw_path": path.encode("ascii"),
+        "path": path,
+        "raw_path": raw_path.encode("ascii"),
         "query_string": query.encode("ascii"),
-        "root_path": root_path + unquote(mounted_prefix(conn), errors="replace"),
+        "root_path": root_path,
         "headers": head.raw_headers,
         "client": conn.peer_address,
         "server": (address, None) if type(address) is str else address,
@@ -90,16 +95,9 @@ def websocket_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] |
     return scope
 
 
-def _decoded(path: str, root_path: str) -> str:
-    """Return the path as ASGI has it: decoded, and below the root path.
-
-    A proxy that strips the prefix, and one that passes it, both end up with one prefix.
-    """
+def _decoded(path: str) -> str:
     # Bytes that are not UTF-8 are replaced; ``raw_path`` has them.
-    decoded = unquote(path, errors="replace") if "%" in path else path
-    if root_path and not is_below(decoded, root_path):
-        return root_path + decoded
-    return decoded
+    return unquote(path, errors="replace") if "%" in path else path
 
 
 def _tls_facts(transport: Transport) -> dict[str, object]:

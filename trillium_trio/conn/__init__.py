@@ -33,7 +33,7 @@ from ._handler import (
 from ._info import Info, ServerSettings, Starter
 from ._json import check_json_depth
 from ._link import Link
-from ._location import checked_root_path, is_below, mounted_prefix, split_target
+from ._location import checked_root_path, located, mounted_prefix, split_target
 from ._on_conn import Client, Failure, HasState, Mounted, OnConn
 from ._params import Params
 from ._request_body import RequestBody, RequestSource
@@ -67,8 +67,8 @@ __all__ = [
     "check_json_depth",
     "checked_root_path",
     "handler_name",
-    "is_below",
     "leaves",
+    "located",
     "mounted_prefix",
     "run_handler",
     "split_target",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..http import RequestHead
     from ._conn import Conn
 
-__all__ = ["checked_root_path", "is_below", "mounted_prefix", "split_target"]
+__all__ = ["checked_root_path", "located", "mounted_prefix", "split_target"]
 
 
 def checked_root_path(root_path: str) -> str:
@@ -43,6 +43,18 @@ def mounted_prefix(conn: Conn) -> str:
     return "" if mounted is None else mounted.prefix
 
 
-def is_below(path: str, root_path: str) -> bool:
-    """Whether a path is ``root_path``, or goes on behind it with a slash. Both are decoded."""
-    return path == root_path or path.startswith(f"{root_path}/")
+def located(path: str, root_path: str, prefix: str) -> tuple[str, str]:
+    """Return where an application is, and the whole path; the former is a prefix of the latter.
+
+    A proxy that strips ``root_path``, and one that passes it, lead to the same, unless the mount is
+    in front of ``root_path``.
+
+    Args:
+      path: The path of the request, decoded. It may begin with ``root_path``.
+      root_path: The path below which a proxy has mounted the server, without a slash at its end.
+      prefix: The part of the path that routers have matched, decoded as the path is.
+    """
+    if path == root_path or path.startswith(f"{root_path}/"):
+        # The path begins with both.
+        return max(root_path, prefix, key=len), path
+    return root_path + prefix, root_path + path

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ..conn import is_below, mounted_prefix, split_target
+from ..conn import located, mounted_prefix, split_target
 from ._file import FileWrapper
 
 if TYPE_CHECKING:
@@ -79,12 +79,8 @@ def _location(conn: Conn, root_path: str) -> tuple[str, str, str]:
     raw_path, query = split_target(conn.head)
     # The asterisk of OPTIONS stands for the server.
     path = "/" if raw_path == "*" else _decoded(raw_path)
-    if root_path and is_below(path, root_path):
-        path = path[len(root_path) :]
-    prefix = _decoded(mounted_prefix(conn))
-    if root_path and is_below(prefix, root_path):
-        prefix = prefix[len(root_path) :]
-    return root_path + prefix, path[len(prefix) :], query
+    script_name, path = located(path, root_path, _decoded(mounted_prefix(conn)))
+    return script_name, path[len(script_name) :], query
 
 
 def _decoded(path: str) -> str:
