@@ -176,10 +176,7 @@ class HttpCycle:
         elif kind == "http.response.trailers":
             await self._send_trailers(message)
         elif kind == "http.response.early_hint":
-            links = message["links"]
-            hints = Headers()
-            hints.extend_raw([(b"link", bytes(link)) for link in links])
-            await self._conn.send_interim(103, hints)
+            await self._send_hint(message)
         else:
             raise MisuseError(f"{kind!r} is not a message that can be sent in answer to a request")
 
@@ -189,13 +186,32 @@ class HttpCycle:
         conn = self._conn
         status = message["status"]
         has_no_body = status in _STATUS_WITHOUT_BODY or conn.method == "HEAD"
-        framing = conn.with_status(status).response_headers.extend_raw(
+        headers = conn.with_status(status).response_headers
+        count = len(headers)
+        framing = headers.extend_raw(
             message.get("headers", ()), without=_TRANSFER_ENCODING if has_no_body else _FRAMING
         )
         if framing:
-            self._length = _length_in(framing)
+            try:
+                self._length = _length_in(framing)
+            except ValueError:
+                _keep_first(headers, count)
+                raise
         self._expects_trailers = bool(message.get("trailers", False))
         self._is_started = True
+
+    async def _send_hint(self, message: Message) -> None:
+        # Before the start a hint is in order.
+        if self.is_complete or self._has_failed or self._is_cut_short:
+            self._check()
+            return
+        hints = Headers()
+        hints.extend_raw([(b"link", link) for link in message["links"]])
+        try:
+            await self._conn.send_interim(103, hints)
+        except ClientDisconnected as error:
+            self._has_failed = True
+            raise SendError("the hint could not be sent") from error
 
     async def _send_file(self, path: str) -> None:
         if self.is_complete:
@@ -315,6 +331,14 @@ class HttpCycle:
                 f"{app_name(self._app)} has raised {kind_of(error)}"
             ) from error
         raise error
+
+
+def _keep_first(headers: Headers, count: int) -> None:
+    """Take back what was added at the end: the application may start another response."""
+    kept = headers.raw[:count]
+    for name in list(headers):
+        headers.remove(name)
+    headers.extend_raw(kept)
 
 
 def _length_in(framing: list[tuple[str, str]]) -> int | None:

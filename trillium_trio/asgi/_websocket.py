@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from .._log import app_name, is_caused_by
+from .._util import as_bytes
 from ..conn import Upgrade
 from ..exceptions import ClientDisconnected, MisuseError, WebSocketClosed
 from ..handlers import code_of
@@ -193,9 +194,10 @@ class WebSocketCycle:
         text, data = message.get("text"), message.get("bytes")
         if (text is None) == (data is None):
             raise ValueError("websocket.send has either text or bytes")
-        content: str | bytes = data if text is None else text  # type: ignore[assignment]  # one is not None
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"the text of websocket.send must be str, not {type(text).__name__}")
         try:
-            await ws.send(content)
+            await ws.send(as_bytes(message["bytes"]) if text is None else text)
         except WebSocketClosed as error:
             raise SendError("the WebSocket is closed") from error
 
@@ -210,8 +212,9 @@ class WebSocketCycle:
             offered = ",".join(conn.request_headers.get_all("sec-websocket-protocol"))
             if subprotocol not in {each.strip(" \t") for each in offered.split(",")}:
                 raise ValueError(f"the client has not offered the subprotocol {subprotocol!r}")
-            conn.response_headers.set("sec-websocket-protocol", subprotocol)
         conn.response_headers.extend_raw(fields)
+        if subprotocol is not None:
+            conn.response_headers.set("sec-websocket-protocol", subprotocol)
         for name, value in accepted.fields.items():
             conn.response_headers.set(name, value)
         accepting = self._accepting = trio.Event()
