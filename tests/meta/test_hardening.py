@@ -13,7 +13,8 @@ from tests.meta._tree import ROOT, parse
 
 PAGE = (ROOT / "docs" / "explanation" / "hardening.md").read_text(encoding="utf-8")
 CONFORMANCE = (ROOT / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
-TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE + CONFORMANCE)))
+ASGI = (ROOT / "docs" / "reference" / "asgi-conformance.md").read_text(encoding="utf-8")
+TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE + CONFORMANCE + ASGI)))
 SETTINGS = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE)
 
 
@@ -42,6 +43,13 @@ def test_every_line_of_a_table_has_its_test() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
     heads = ("| promise ", "| setting ", "| what fails ", "| peer ")
     assert [row for row in rows if "::test_" not in row and not row.startswith(heads)] == []
+
+
+def test_every_case_of_asgi_has_its_test() -> None:
+    rows = [line for line in ASGI.splitlines() if line.startswith("| ")]
+    cases = [row for row in rows if not row.startswith("| case ")]
+    assert len(cases) > 30
+    assert [row for row in cases if "::test_as_" not in row.split("|")[-2]] == []
 
 
 def test_every_decision_about_the_rfcs_has_its_section_and_its_test() -> None:
