@@ -25,6 +25,8 @@ from trillium_trio.handlers import Router
 from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from trillium_trio.asgi import Message, Receive, Scope, Send
 
 ACCEPT: Message = {"type": "websocket.accept"}
@@ -508,6 +510,45 @@ async def test_as_8_what_has_no_body_gets_no_framing(
 
 
 # -- AS-9, AS-10: the end, extensions --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_refusal", [False, True])
+async def test_as_9_an_application_that_swallows_its_cut_leaves_no_body_open(
+    is_refusal: bool, autojump_clock: object
+) -> None:
+    closed = []
+
+    async def wrapped(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for piece in source:
+                yield piece
+        finally:
+            closed.append("wrapper")
+
+    class Wrap(tt.Handler):
+        async def before_send(self, conn: tt.Conn) -> tt.Conn:
+            source = conn.response_body.source
+            return conn.with_body(tt.Body.streaming(wrapped(source)))  # type: ignore[arg-type]  # it is
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        kind = "websocket.http.response" if is_refusal else "http.response"
+        await send({**start(), "type": f"{kind}.start"})
+        await send({**body(b"part", more_body=True), "type": f"{kind}.body"})
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            pass  # against trio's rules, and seen
+
+    config = tt.config().with_drain_timeout(5).with_cleanup_timeout(1)
+    async with serving((Wrap(), Asgi(answering(app))), config) as server:
+        peer = server.connect()
+        await peer.send(HANDSHAKE if is_refusal else request())
+        await settled()
+        server.handle.shut_down()
+        assert not (await peer.response()).is_whole
+        assert not (await server.handle).is_clean
+        # Now, and not at some time by the garbage collector.
+        assert closed == ["wrapper"]
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
