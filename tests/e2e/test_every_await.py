@@ -33,7 +33,14 @@ from trillium_trio.listeners import PreboundBind, ProxyBind, TlsBind
 from trillium_trio.transport import StreamTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+    )
 
     from trillium_trio.conn import HandlerLike
     from trillium_trio.driver._outbox import Queued
@@ -161,6 +168,15 @@ class Entered(Iterable):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await trio.sleep(1)
+
+
+async def louder(pieces: AsyncIterable[bytes | memoryview]) -> AsyncGenerator[bytes, None]:
+    async for piece in pieces:
+        yield bytes(piece).upper()
+
+
+def through() -> tt.Body:
+    return tt.Body.streaming(Iterable()).through(louder)
 
 
 def says(body: Callable[[], BodyLike]) -> Callable[[tt.Conn], Awaitable[tt.Conn]]:
@@ -308,6 +324,7 @@ def scenarios(kind: Kind) -> Iterator[Scenario]:
         ("a stream", says(Pieces), request()),
         ("an iterable", says(Iterable), request()),
         ("an iterable that is entered", says(Entered), request()),
+        ("an iterable through a function", says(through), request()),
         ("a failure with a body", fails_with_body, request()),
         ("before_send", Late(), request()),
         ("before_send that fails", Late(fails=True, body=Pieces), request()),
