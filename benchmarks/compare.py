@@ -57,6 +57,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="1 round of 1 s, nothing written")
     parser.add_argument("--output", type=Path, help="folder for the results")
+    parser.add_argument("--name", default="load", help="of the results' files (default: load)")
     options = parser.parse_args()
     unwind_on_sigterm()
     if options.quick:
@@ -78,7 +79,7 @@ def main() -> int:
 
     table = "\n".join(
         [
-            "# Load",
+            f"# {options.name.capitalize()}",
             "",
             note(environment),
             "",
@@ -90,7 +91,7 @@ def main() -> int:
     print(table)
     output = options.output or (None if options.quick else RESULTS)
     if output is not None:
-        write_results(output, "load", {"environment": environment, **run.raw()}, table)
+        write_results(output, options.name, {"environment": environment, **run.raw()}, table)
     return 1 if run.has_failed else 0
 
 
