@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Protocol, final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ._store import SessionStore
 
@@ -139,7 +139,7 @@ def signing(keys: Sequence[bytes], purpose: str) -> Sealer:
 
     # It signs with the last of its keys.
     signer = itsdangerous.Signer(
-        list(reversed(keys)), salt=purpose, key_derivation="hmac", digest_method=hashlib.sha256
+        _derived(reversed(keys), purpose), key_derivation="none", digest_method=hashlib.sha256
     )
 
     @final
@@ -166,9 +166,8 @@ def encrypting(keys: Sequence[bytes], purpose: str) -> Sealer:
             "pip install 'trillium-trio[encryption]'"
         ) from error
 
-    # The keys are random and long enough: one round derives a key of the right length.
-    derived = [hmac.digest(key, purpose.encode(), "sha256") for key in keys]
-    cipher = fernet.MultiFernet([fernet.Fernet(base64.urlsafe_b64encode(key)) for key in derived])
+    encoded = [base64.urlsafe_b64encode(key) for key in _derived(keys, purpose)]
+    cipher = fernet.MultiFernet([fernet.Fernet(key) for key in encoded])
 
     @final
     class Encrypting(Sealer):
@@ -182,3 +181,11 @@ def encrypting(keys: Sequence[bytes], purpose: str) -> Sealer:
                 return None
 
     return Encrypting()
+
+
+def _derived(keys: Iterable[bytes], purpose: str) -> list[bytes]:
+    """Return keys for one purpose, of 32 bytes.
+
+    The given ones are random and long enough: one round is enough.
+    """
+    return [hmac.digest(key, purpose.encode(), "sha256") for key in keys]
