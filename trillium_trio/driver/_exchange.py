@@ -213,7 +213,7 @@ class Exchange(ABC):
             # cancelled; `answer_cut` sends the response outside it.
             self.phase = Phase.ANSWERED
             await trio.lowlevel.checkpoint()
-        if self.send_plain():
+        if carrier.service.before_send is None and self.send_plain():
             return True
         return await self.respond()
 
@@ -224,14 +224,26 @@ class Exchange(ABC):
           The response is incomplete. See `sever` and `finish`.
         """
         keep = await self._respond()
+        if keep is None:
+            return True
         await self.finish()
         return keep
 
-    async def _respond(self) -> bool:
+    async def _respond(self) -> bool | None:
+        """Do what `respond` does up to `finish`; None if there is nothing to finish.
+
+        Cancellation:
+          As for `respond`.
+        """
         keep = False
         try:
-            if self.carrier.service.before_send is not None:
+            # The rest of a plain response has been through them.
+            if self.carrier.service.before_send is not None and self.rest is None:
                 await self._before_send()
+                self.is_settled = self._keeps = True
+                if self.send_plain():
+                    return None
+                self.is_settled = self._keeps = False
             if self.conn.status is None and self.conn.raw_body is None:
                 # No handler has answered.
                 self.conn.with_status(Status.NOT_FOUND).with_body(_page(Status.NOT_FOUND))
@@ -266,14 +278,16 @@ class Exchange(ABC):
         self._held, self._guard = self._guard, None
         self.beside = None
         self.is_settled = self._keeps = True
-        if self.send_plain():
+        keep = None
+        if self.carrier.service.before_send is not None or not self.send_plain():
+            self.is_settled = self._keeps = False
+            self._failure = self.upgraded = None
+            keep = await self._respond()
+        if keep is None:
             if self.phase is _HANDLER:
                 self.phase = _SENT
             return None
-        self.is_settled = False
-        self._failure = self.upgraded = None
-        self._keeps = False
-        self._keeps = await self._respond()
+        self._keeps = keep
         if self.phase is not Phase.UPGRADED:
             await self.finish()
         if self._failure is not None:

@@ -58,7 +58,7 @@ class Http1Exchange(Exchange):
         """See `Exchange`.
 
         Plain is a body in memory, in answer to a request that has been read, on a connection that
-        goes on, with nothing to do before or after. It is sent in one piece, and without a
+        goes on, with nothing to do afterwards. It is sent in one piece, and without a
         coroutine, or with the row if one is open: this connection is about to wait for its next
         request.
         """
@@ -70,7 +70,6 @@ class Http1Exchange(Exchange):
             or not head.keep_alive
             or head.version == "1.0"
             or head.method in _WITHOUT_BODY
-            or service.before_send is not None
             or not service.swansong.is_running
         ):
             return False

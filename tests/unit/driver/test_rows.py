@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from trillium_trio.conn import HandlerLike
 
 LISTENER = Listener(kind="unix", address="/run/x")
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -32,10 +33,10 @@ BIG = b"x" * 60_000
 class Rows:
     """Connections and their clients. The row is open until the test closes it."""
 
-    def __init__(self, size: int = 6) -> None:
+    def __init__(self, size: int = 6, *, in_front: HandlerLike = None) -> None:
         self.seen: list[str] = []
         self.gate = trio.Event()
-        self.service = make_service(self.handle)
+        self.service = make_service((in_front, self.handle))
         self.connections: list[Http1Connection] = []
         self.clients: list[socket.socket] = []
         self.scopes: list[trio.CancelScope] = []
@@ -106,15 +107,30 @@ class Rows:
         return [self.get(each) for each in range(len(self.clients))]
 
 
+class Looks(tt.Handler):
+    """Has a ``before_send``, which waits for nothing."""
+
+    async def before_send(self, conn: tt.Conn) -> tt.Conn:
+        return conn
+
+
+@pytest.fixture(params=["no hook", "before_send"])
+def in_front(request: pytest.FixtureRequest) -> HandlerLike:
+    return Looks() if request.param == "before_send" else None
+
+
 @pytest.fixture(params=["alone", pytest.param("poller", marks=pytest.mark.needs_poller)])
 async def rows(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+    request: pytest.FixtureRequest,
+    in_front: HandlerLike,
+    monkeypatch: pytest.MonkeyPatch,
+    nursery: trio.Nursery,
 ) -> AsyncIterator[Rows]:
     for name in ("_TRIAL_AFTER", "_TO_BEGIN", "_TO_GO_ON"):
         monkeypatch.setattr(_poller, name, 0)
     # The poller opens no row: the test does.
     monkeypatch.setattr(_poller, "_TO_OPEN", inf)
-    rows = Rows()
+    rows = Rows(in_front=in_front)
     nursery.start_soon(partial(rows.run, poller=request.param == "poller"))
     await settled()
     yield rows
@@ -270,6 +286,7 @@ async def test_sv_20_what_is_not_taken_goes_back_to_its_connection(rows: Rows) -
     first, second = got.split(BIG)
     assert first.startswith(OK)
     assert second.startswith(OK)
+    assert got.count(OK) == 2  # nothing was sent twice
     assert rows.guards == 0
 
 
