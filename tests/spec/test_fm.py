@@ -43,6 +43,11 @@ def file(name: str, filename: str, data: bytes, *, kind: str = "image/png") -> b
 END = b"--x--\r\n"
 
 
+async def cut(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), size):
+        yield body[at : at + size]
+
+
 async def show(conn: tt.Conn) -> tt.Conn:
     form = await Forms.of(conn).read()
     files = {
@@ -246,6 +251,8 @@ async def test_fm_3_also_if_the_form_is_malformed(cut: int) -> None:
         ({"max_text_bytes": 10}, field("ab", "x" * 9) + END, 413),
         ({"max_file_bytes": 10}, file("a", "x", b"x" * 10) + END, 200),
         ({"max_file_bytes": 10}, file("a", "x", b"x" * 11) + END, 413),
+        ({"max_file_bytes": 10}, file("a", "x", b"x" * 10) * 2 + END, 200),
+        ({"max_file_bytes": 10}, field("a", "x" * 11) + END, 200),
         ({"max_bytes": len(TWO_FILES)}, TWO_FILES, 200),
         ({"max_bytes": len(TWO_FILES) - 1}, TWO_FILES, 413),
     ],
@@ -261,19 +268,28 @@ async def test_fm_4_a_form_has_limits(limits: dict[str, int], body: bytes, statu
         ({"max_fields": 2}, b"a=1&a=2&a=3", 413),
         ({"max_text_bytes": 7}, b"a=1&a=2", 200),
         ({"max_text_bytes": 6}, b"a=1&a=2", 413),
+        ({"max_bytes": 7}, b"a=1&a=2", 200),
+        ({"max_bytes": 6}, b"a=1&a=2", 413),
     ],
 )
 async def test_fm_4_an_urlencoded_one_as_well(
     limits: dict[str, int], body: bytes, status: int
 ) -> None:
     (await post(body, URLENCODED, **limits)).assert_status(status)
+    # Without a length it is counted as it arrives.
+    (await post(cut(body, 1), URLENCODED, **limits)).assert_status(status)
 
 
-async def test_fm_4_a_form_may_be_larger_than_other_bodies() -> None:
+@pytest.mark.parametrize(
+    ("body", "headers"), [(TWO_FILES, MULTIPART), (b"a=" + b"x" * 1000, URLENCODED)]
+)
+async def test_fm_4_a_form_may_be_larger_than_other_bodies(
+    body: bytes, headers: dict[str, str]
+) -> None:
     config = tt.config().with_http(tt.HttpConfig(max_body_bytes=100))
     for limits, status in (({}, 413), ({"max_bytes": 100_000}, 200)):
         async with TestServer((Forms(**limits), show), config) as app:
-            response = await app.post("/", body=TWO_FILES, headers=MULTIPART)
+            response = await app.post("/", body=body, headers=headers)
         response.assert_status(status)
 
 
@@ -299,6 +315,40 @@ def test_fm_4_a_limit_that_is_no_number_is_a_config_error(name: str) -> None:
 )
 async def test_fm_5_a_malformed_form_is_a_400(body: bytes) -> None:
     (await post(body)).assert_status(400)
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        (b"\r\n", 200),
+        (b"for old readers\r\n", 200),
+        (b"for old readers" * 9 + b"\r\n", 200),
+        (b"-\r\n", 200),
+        (b"x", 400),
+        (b"x" * 40, 400),
+        (b"x" * 40 + b"\n", 400),
+        (b"--", 400),
+        (b"--x?\r\n", 400),
+    ],
+)
+async def test_fm_5_what_is_before_the_first_boundary_is_read_alike_in_pieces(
+    before: bytes, status: int
+) -> None:
+    body = before + field("a", "1") + field("b", "2") + END
+    for size in (1, 2, 3, 5, 40, len(body)):
+        (await post(cut(body, size))).assert_status(status)
+
+
+async def test_fm_5_the_reason_does_not_repeat_what_was_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    name, undecodable = "n" * 4000, b'--x\r\nX: "%b\xff"\r\n\r\n' % (b"v" * 4000)
+    for body in (field(name, b"\xff") + END, undecodable):
+        (await post(body)).assert_status(400)
+    (await post(file(name, "x", b"12") + END, max_file_bytes=1)).assert_status(413)
+    assert any("n" * 64 in message for message in caplog.messages)
+    assert max(map(len, caplog.messages)) < 320
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", 'multipart/form-data; boundary=""'])

@@ -9,7 +9,7 @@ from ..._util import check_count
 from ...conn import Handler, OnConn
 from ...exceptions import BadRequest, ContentTooLarge, HttpError, MisuseError
 from ._form import Form, Upload
-from ._parts import Limits, PartReader, load_parser
+from ._parts import Limits, PartReader, load_parser, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -173,7 +173,14 @@ class FormReader:
 
     async def _read_urlencoded(self, form: Form) -> None:
         limits = self._limits
-        data = await self._conn.request_body.read(limits.max_text_bytes)
+        # The length is refused before the first read, which would send 100 Continue.
+        if (self._conn.request_body.length or 0) > limits.max_text_bytes:
+            raise _too_much_text(limits)
+        data = bytearray()
+        async for piece in self._body():
+            data += piece
+            if len(data) > limits.max_text_bytes:
+                raise _too_much_text(limits)
         try:
             pairs = parse_qsl(
                 data.decode("ascii"),
@@ -189,18 +196,18 @@ class FormReader:
             form.add(name, value)
 
     async def _read_parts(self, form: Form, parts: PartReader) -> None:
-        max_text = left = self._limits.max_text_bytes
+        left = self._limits.max_text_bytes
         async for part in parts:
             if part.filename is None:
                 left -= len(part.name.encode())
                 if left < 0:
-                    raise ContentTooLarge(f"the form has more than {max_text} bytes of text")
+                    raise _too_much_text(self._limits)
                 value = await part.read(left)
                 left -= len(value)
                 try:
                     form.add(part.name, value.decode())
                 except UnicodeDecodeError:
-                    raise BadRequest(f"the field {part.name!r} is not UTF-8") from None
+                    raise BadRequest(f"the field {shown(part.name)} is not UTF-8") from None
                 continue
             upload = Upload(
                 part.name,
@@ -217,3 +224,7 @@ class FormReader:
             # What a browser sends for a file that was not chosen.
             if upload.filename or upload.size:
                 form.add_file(upload)
+
+
+def _too_much_text(limits: Limits) -> ContentTooLarge:
+    return ContentTooLarge(f"the form has more than {limits.max_text_bytes} bytes of text")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Any, Self, final
 
 from ...exceptions import BadRequest, ContentTooLarge
@@ -14,10 +13,12 @@ if TYPE_CHECKING:
 
     import multipart
 
-__all__ = ["Limits", "Part", "PartReader", "load_parser"]
+__all__ = ["Limits", "Part", "PartReader", "load_parser", "shown"]
 
 # What a name of a file must not have, on any system: the client chooses it.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+# How many characters of a name there are in a message.
+_MAX_SHOWN = 64
 
 
 @final
@@ -100,7 +101,9 @@ class Part:
         async for piece in self:
             data += piece
             if len(data) > max_bytes:
-                raise ContentTooLarge(f"the field {self.name!r} has more than {max_bytes} bytes")
+                raise ContentTooLarge(
+                    f"the field {shown(self.name)} has more than {max_bytes} bytes"
+                )
         return bytes(data)
 
     def __repr__(self) -> str:
@@ -126,19 +129,21 @@ class PartReader:
         self._multipart = load_parser()
         self._limits = limits
         self._body = body
-        self._fields = self._files = 0
+        self._fields = self._files = self._file_bytes = 0
         self._current: Part | None = None
         self._events: Generator[Any, None, None] | None = None  # Any: the parser's events
         try:
             self._parser = self._multipart.PushMultipartParser(
                 boundary,
                 max_segment_count=limits.max_fields + limits.max_files,
-                max_segment_size=inf if limits.max_file_bytes is None else limits.max_file_bytes,
                 # Strict, it refuses the last line break if that comes in a piece of its own.
                 strict=False,
             )
         except self._multipart.MultipartError as error:
-            raise BadRequest(f"the multipart body is malformed: {error}") from None
+            raise _malformed(error) from None
+        self._dashes = b"--" + self._parser.boundary
+        # What may still begin the first boundary, and the line break in front of that.
+        self._preamble: bytes | None = b"\r\n"
 
     def __aiter__(self) -> Self:
         return self
@@ -158,6 +163,7 @@ class PartReader:
         if segment is None:
             raise StopAsyncIteration
         self._current = part = Part(self, segment)
+        self._file_bytes = 0
         self._count(part)
         return part
 
@@ -173,6 +179,11 @@ class PartReader:
         if piece is None:
             self._current = None
             return None
+        if part.filename is not None:
+            self._file_bytes += len(piece)
+            most = self._limits.max_file_bytes
+            if most is not None and self._file_bytes > most:
+                raise ContentTooLarge(f"the file {shown(part.name)} has more than {most} bytes")
         return bytes(piece)
 
     async def _next_event(self) -> Any:  # Any: a segment, a piece of it, or None at its end
@@ -189,11 +200,30 @@ class PartReader:
                 if not chunk:
                     self._parser.close()
                     return None
-                self._events = self._parser.parse(chunk)
+                chunk = self._from_first_boundary(chunk)
+                if chunk:
+                    self._events = self._parser.parse(chunk)
         except self._multipart.ParserLimitReached as error:
             raise ContentTooLarge(f"the multipart body: {error}") from None
         except self._multipart.MultipartError as error:
-            raise BadRequest(f"the multipart body is malformed: {error}") from None
+            raise _malformed(error) from None
+
+    def _from_first_boundary(self, chunk: bytes) -> bytes:
+        """Return a piece without what is before the first boundary (RFC 2046, 5.1.1).
+
+        The parser would judge that by the pieces in which it arrives.
+        """
+        if self._preamble is None:
+            return chunk
+        held = self._preamble + chunk
+        at = held.find(self._dashes)
+        if at < 0:
+            self._preamble = held[-len(self._dashes) - 1 :]
+            return b""
+        if held[at - 2 : at] != b"\r\n":
+            raise BadRequest("the multipart body is malformed: the first boundary begins no line")
+        self._preamble = None
+        return held[at:]
 
     def _count(self, part: Part) -> None:
         if part.filename is None:
@@ -204,6 +234,16 @@ class PartReader:
             self._files += 1
             if self._files > self._limits.max_files:
                 raise ContentTooLarge(f"the form has more than {self._limits.max_files} files")
+
+
+def shown(name: str) -> str:
+    """Return a name for a message, which goes to the log."""
+    return repr(name[:_MAX_SHOWN])
+
+
+def _malformed(error: multipart.MultipartError) -> BadRequest:
+    # Its other arguments may have what was sent.
+    return BadRequest(f"the multipart body is malformed: {error.args[0]}")
 
 
 def _base_name(filename: str) -> str:
