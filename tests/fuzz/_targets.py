@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.fuzz._chunks import chunks
 from tests.fuzz._connections import connections
+from tests.fuzz._forms import forms
 from tests.fuzz._heads import fields, heads, targets
 from tests.fuzz._listening import binds, environments
 from tests.fuzz._proxies import forwarded, proxy_headers
@@ -35,5 +36,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         routes,
         forwarded,
         proxy_headers,
+        forms,
     )
 }

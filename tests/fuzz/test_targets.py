@@ -10,10 +10,11 @@ import h11
 import pytest
 
 from tests.fuzz._splits import check_splits
-from tests.fuzz._targets import TARGETS
+from tests.fuzz._targets import CORPUS, TARGETS
 from trillium_trio.codec import ChunkedReader, _head
 from trillium_trio.codec._lane import read_regular
 from trillium_trio.driver import _handshake
+from trillium_trio.handlers.forms import PartReader
 from trillium_trio.handlers.router import _table
 from trillium_trio.http import _headers
 from trillium_trio.transport import TlsTransport
@@ -113,3 +114,13 @@ def test_routes_notices_a_path_that_is_decoded_before_it_is_split(
     monkeypatch.setattr(_table, "decode_segments", lambda path: unquote(path)[1:].split("/"))
     with pytest.raises(AssertionError):
         TARGETS["routes"](b"GET /a%2Fb\nGET /a/b\nGET /{x}")
+
+
+def test_forms_notices_a_first_boundary_that_is_judged_by_its_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = (CORPUS / "forms" / "junk").read_bytes()
+    TARGETS["forms"](body)
+    monkeypatch.setattr(PartReader, "_from_first_boundary", lambda _, chunk: chunk)
+    with pytest.raises(AssertionError):
+        TARGETS["forms"](body)
