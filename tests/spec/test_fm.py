@@ -72,6 +72,7 @@ async def post(body: Any, headers: dict[str, str] = MULTIPART, **limits: Any) ->
         (b"a=1&b=2&a=3", "{'a': ['1', '3'], 'b': ['2']} {}"),
         (b"a=&=b&c", "{'a': [''], '': ['b'], 'c': ['']} {}"),
         (b"a=%C3%A9+%26", "{'a': ['é &']} {}"),
+        (b"a=\xc3\xa9", "{'a': ['é']} {}"),  # as curl sends it
         (b"a=1;b=2", "{'a': ['1;b=2']} {}"),
     ],
 )
@@ -356,7 +357,7 @@ async def test_fm_5_so_is_one_without_boundary(kind: str) -> None:
     (await post(END, {"content-type": kind})).assert_status(400)
 
 
-@pytest.mark.parametrize("body", [b"a=%ff", b"a=\xc3\xa9"])
+@pytest.mark.parametrize("body", [b"a=%ff", b"a=\xff"])
 async def test_fm_5_so_is_text_that_is_not_utf_8(body: bytes) -> None:
     (await post(body, URLENCODED)).assert_status(400)
 

@@ -183,13 +183,13 @@ class FormReader:
                 raise _too_much_text(limits)
         try:
             pairs = parse_qsl(
-                data.decode("ascii"),
+                data.decode(),
                 keep_blank_values=True,
                 errors="strict",
                 max_num_fields=limits.max_fields,
             )
         except UnicodeDecodeError:
-            raise BadRequest("the form is not percent-encoded UTF-8") from None
+            raise BadRequest("the form is not UTF-8") from None
         except ValueError:
             raise ContentTooLarge(f"the form has more than {limits.max_fields} fields") from None
         for name, value in pairs:
