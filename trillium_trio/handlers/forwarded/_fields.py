@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, final
 
@@ -130,6 +131,8 @@ def _forwarded_hop(entry: str) -> Hop | None:
     return _hop(pairs.get("for", "unknown"), scheme, host)
 
 
+# The clients of a proxy send several requests each.
+@lru_cache(maxsize=1024)
 def _hop(node: str, scheme: str | None = None, host: str | None = None) -> Hop | None:
     try:
         # An IPv6 address without brackets, as X-Forwarded-For has it.
