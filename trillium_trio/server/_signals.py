@@ -140,7 +140,9 @@ class SignalLadder:
                 raise MisuseError(
                     "another server has hooked the signals; use without_signals() for all but one"
                 )
-        if previous[_REPORT] is not signal.SIG_DFL:
+        report = previous[_REPORT]
+        if report is not signal.SIG_DFL and _ladder_of(report) is None:
+            # The application's. That of a server that is over would end the process.
             del previous[_REPORT]
         for number, handler in previous.items():
             if handler is signal.SIG_IGN:

@@ -197,6 +197,21 @@ async def test_sv_8_sigusr1_reports_what_is_in_progress(caplog: pytest.LogCaptur
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 
+async def test_sv_8_sigusr1_is_ours_again_after_a_server_that_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ladder = SignalLadder(tt.Swansong(), lambda: True, ConnectionCounts)
+    ladder.hook()
+    try:
+        async with running(hello, tt.config().with_signals()):
+            signal.raise_signal(signal.SIGUSR1)
+            await wait_all_tasks_blocked()
+            assert any("connections are open" in text for text in caplog.messages)
+    finally:
+        ladder.unhook()
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
 async def test_sigusr1_stays_with_an_application_that_handles_it() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
