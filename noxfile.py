@@ -20,6 +20,9 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 # The peers that the benchmarks compare with; those that are missing are left out of the tables.
 PEERS = ["aiohttp", "granian", "hypercorn[trio]", "starlette", "uvicorn[standard]"]
 
+# Extras that no application installs.
+FOR_DEVELOPERS = {"dev", "docs", "fuzz", "interop"}
+
 nox.options.sessions = [
     "tests",
     "lowest",
@@ -60,7 +63,9 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml allows; arguments go to pytest."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    required = [*project["dependencies"], *project["optional-dependencies"]["websockets"]]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"]]
+    required += [each for name in extras if name not in FOR_DEVELOPERS for each in extras[name]]
     pins = [each.replace(">=", "==") for each in required]
     session.install("-e", ".[dev]", *pins)
     session.run("pytest", "-n", "auto", *session.posargs)
