@@ -83,11 +83,11 @@ class Client(OnConn, left_by="Forwarded"):
         host: str | None,
         chain: tuple[str, ...],
     ) -> None:
-        self.ip = ip
-        self.port = port
-        self.scheme = scheme
-        self.host = host
-        self.chain = chain
+        self.ip: str | None = ip
+        self.port: int | None = port
+        self.scheme: str = scheme
+        self.host: str | None = host
+        self.chain: tuple[str, ...] = chain
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -109,7 +109,7 @@ class Failure(OnConn, left_by="the server"):
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self.error: BaseException = error
 
     def __repr__(self) -> str:
         return f"<Failure {type(self.error).__name__}>"
@@ -140,9 +140,9 @@ class Mounted(OnConn, left_by="Router.mount"):
         template: str,
         params: Mapping[str, Any],  # Any: a converter decides the type
     ) -> None:
-        self.prefix = prefix
-        self.path = path
-        self.template = template
+        self.prefix: str = prefix
+        self.path: str = path
+        self.template: str = template
         self.params: Mapping[str, Any] = params
 
     def __repr__(self) -> str:

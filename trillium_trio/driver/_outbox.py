@@ -37,7 +37,7 @@ class Outbox:
     __slots__ = ("_bytes", "_row", "is_open")
 
     def __init__(self) -> None:
-        self.is_open = False
+        self.is_open: bool = False
         self._row: list[Queued] = []
         self._bytes = 0
 

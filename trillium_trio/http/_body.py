@@ -62,7 +62,7 @@ class FileParts:
 
     def __init__(self, file: BinaryIO, parts: tuple[bytes | range, ...]) -> None:
         self.file: BinaryIO = file
-        self.parts = parts
+        self.parts: tuple[bytes | range, ...] = parts
 
     async def aclose(self) -> None:
         """Close the file.
@@ -88,8 +88,8 @@ class Transformed:
     __slots__ = ("body", "transform")
 
     def __init__(self, body: Body, transform: Transform) -> None:
-        self.body = body
-        self.transform = transform
+        self.body: Body = body
+        self.transform: Transform = transform
 
     async def aclose(self) -> None:
         """Close the body's source: it will not be sent.

@@ -34,7 +34,7 @@ class EventParser:
     """
 
     def __init__(self) -> None:
-        self.last_id = ""
+        self.last_id: str = ""
         self.retry: float | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._text = ""
@@ -93,10 +93,10 @@ class EventReader:
     """
 
     def __init__(self, stream: MemoryStream, request: Request) -> None:
-        self.parser = EventParser()
-        self.status = 0
-        self.headers = Headers()
-        self.is_whole = False
+        self.parser: EventParser = EventParser()
+        self.status: int = 0
+        self.headers: Headers = Headers()
+        self.is_whole: bool = False
         self._stream = stream
         self._request = request
         self._http: h11.Connection | None = None

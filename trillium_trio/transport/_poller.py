@@ -229,10 +229,10 @@ class Registration:
     __slots__ = ("_is_registered", "_poller", "fd", "max_bytes", "sock", "task")
 
     def __init__(self, poller: Poller, sock: socket.socket) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
+        self.sock: socket.socket = sock
+        self.fd: int = sock.fileno()
         self.task: Task | None = None
-        self.max_bytes = 0
+        self.max_bytes: int = 0
         self._poller = poller
         self._is_registered = False
 

@@ -20,6 +20,8 @@ from ._results import responder_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ._outcomes import Outcomes
+    from ._parameters import Parameter
     from ._problem import Fault
 
 __all__ = ["Api", "api"]
@@ -130,9 +132,9 @@ class Api(Handler):
             hints = get_type_hints(fn, include_extras=True)
         except Exception as error:
             raise ConfigError(f"an annotation of {name} cannot be read: {error}") from error
-        self.tags = tuple(tags)
-        self.parameters = tuple(parameters_of(fn, hints))
-        self.outcomes = outcomes_of(fn, hints, status=status, responses=responses)
+        self.tags: tuple[str, ...] = tuple(tags)
+        self.parameters: tuple[Parameter, ...] = tuple(parameters_of(fn, hints))
+        self.outcomes: Outcomes = outcomes_of(fn, hints, status=status, responses=responses)
         bodies = [each for each in self.parameters if each.source in {"body", "form"}]
         self._bodies = [(each.name, body_reader_of(each)) for each in bodies]
         self._readers = [

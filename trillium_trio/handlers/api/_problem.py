@@ -72,7 +72,7 @@ class Problem(HttpError):
         extensions: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(status, detail or "", headers)
-        self.headers = (
+        self.headers: tuple[tuple[str, str], ...] = (
             *(each for each in self.headers if each[0].lower() != "content-type"),
             ("content-type", PROBLEM_TYPE),
         )
@@ -84,7 +84,7 @@ class Problem(HttpError):
             **(extensions or {}),
         }
         present = {name: value for name, value in document.items() if value is not None}
-        self.body = json.dumps(present, allow_nan=False).encode()
+        self.body: bytes | None = json.dumps(present, allow_nan=False).encode()
 
 
 def problem_from(error: HttpError) -> Problem:

@@ -39,9 +39,9 @@ class Upload:
     def __init__(
         self, name: str, filename: str, content_type: str | None, *, spool_bytes: int
     ) -> None:
-        self.name = name
-        self.filename = filename
-        self.content_type = content_type
+        self.name: str = name
+        self.filename: str = filename
+        self.content_type: str | None = content_type
         self.size: int = 0
         self.file: BinaryIO = io.BytesIO()
         self._spool_bytes = spool_bytes

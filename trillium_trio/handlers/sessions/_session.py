@@ -26,8 +26,8 @@ class Session(OnConn, MutableMapping[str, Any], left_by="Sessions"):  # Any: wha
         self, text: str | None = None, *, cookie: str | None = None, age: float = 0
     ) -> None:
         # Both for the handler: the value of the cookie that it came with, and its age in seconds.
-        self.cookie = cookie
-        self.age = age
+        self.cookie: str | None = cookie
+        self.age: float = age
         self._text = text
         # None until it is used: a request that has nothing to do with its session costs nothing.
         self._values: dict[str, Any] | None = None  # Any: as above

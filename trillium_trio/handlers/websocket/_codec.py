@@ -127,9 +127,9 @@ class MessageCodec:
         # The fragments of the current message, and what decodes them if it is text.
         self._parts: list[Any] = []  # Any: str or bytes, never both
         self._decoder: codecs.IncrementalDecoder | None = None
-        self.is_open = True
-        self.is_over = False
-        self.has_answers = False
+        self.is_open: bool = True
+        self.is_over: bool = False
+        self.has_answers: bool = False
 
     # -- receiving -----------------------------------------------------------------------------
 

@@ -70,10 +70,10 @@ class WebSocketConn:
         stop_grace: float,
         stop_code: int,
     ) -> None:
-        self.upgrade = upgrade
-        self.subprotocol = subprotocol
-        self.stop_grace = stop_grace
-        self.was_interrupted = False
+        self.upgrade: Upgrade = upgrade
+        self.subprotocol: str | None = subprotocol
+        self.stop_grace: float = stop_grace
+        self.was_interrupted: bool = False
         self._codec = codec
         self._wire = wire
         self._ahead = ahead

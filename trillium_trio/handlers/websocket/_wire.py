@@ -80,13 +80,13 @@ class Wire:
         self._outbox: list[bytes] = []
         self._flushed = trio.lowlevel.ParkingLot()
         self._is_wake_due = False
-        self.is_reading = False
-        self.waiting = 0
-        self.news = trio.lowlevel.ParkingLot()
-        self.is_heard = False
-        self.is_flushing = False
-        self.is_ending = False
-        self.is_lost = False
+        self.is_reading: bool = False
+        self.waiting: int = 0
+        self.news: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self.is_heard: bool = False
+        self.is_flushing: bool = False
+        self.is_ending: bool = False
+        self.is_lost: bool = False
         codec.feed(upgrade.leftover)
 
     @property
