@@ -13,6 +13,7 @@ import trillium_trio as tt
 from tests.broken import BrokenEnds
 from tests.wire import UPGRADE, chunked, request, serving, settled
 from trillium_trio.conn import OnConn
+from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -494,6 +495,27 @@ async def test_hd_8_what_cannot_be_sent_is_raised_and_logged(
         response = await app.connect().get()
         assert (response.status, response.is_whole) == (200, False)
     assert sum("boom" in each.getMessage() for each in caplog.records) == 1
+
+
+@pytest.mark.parametrize(("seconds", "answer"), [(1, "late"), (9, "early")])
+async def test_hd_8_one_that_is_cancelled_before_it_sends_has_sent_nothing(
+    seconds: float, answer: str, autojump_clock: object
+) -> None:
+    class Slow(tt.Handler):
+        async def before_send(self, conn: tt.Conn) -> tt.Conn:
+            await trio.sleep(5)
+            return conn
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        with trio.move_on_after(seconds):
+            await conn.ok("early").send_now()
+        return conn.ok("late")
+
+    async with TestServer((Slow(), handler)) as app, app.session() as session:
+        for _ in range(2):
+            (await session.get("/")).assert_ok().assert_body(answer)
+            await settled()
+            assert app.swansong.guard_count == 0
 
 
 async def test_hd_8_an_upgrade_gives_the_transport_to_the_handler(autojump_clock: object) -> None:

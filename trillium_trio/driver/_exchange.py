@@ -193,9 +193,12 @@ class Exchange(ABC):
             try:
                 await carrier.service.run(conn)
             except BaseException:
-                self._take_back()
                 await close_body(conn.raw_body)  # it will not be sent
                 raise
+            finally:
+                if self._held is not None:
+                    # The handler is over.
+                    self._guard, self._held = self._held, None
         except Exception as error:  # goes through the error table
             if self.phase is not _HANDLER:
                 self.log(error)  # it has been answered
@@ -203,7 +206,6 @@ class Exchange(ABC):
                 await self.finish()
                 return False
         if self.phase is not _HANDLER:
-            self._take_back()
             if self.phase is _SENT and self.is_settled:
                 self.release()
                 return True
@@ -240,10 +242,8 @@ class Exchange(ABC):
             # The rest of a plain response has been through them.
             if self.carrier.service.before_send is not None and self.rest is None:
                 await self._before_send()
-                self.is_settled = self._keeps = True
                 if self.send_plain():
                     return None
-                self.is_settled = self._keeps = False
             if self.conn.status is None and self.conn.raw_body is None:
                 # No handler has answered.
                 self.conn.with_status(Status.NOT_FOUND).with_body(_page(Status.NOT_FOUND))
@@ -277,16 +277,17 @@ class Exchange(ABC):
             raise MisuseError("the response has been sent")
         self._held, self._guard = self._guard, None
         self.beside = None
+        # First, because a row that is full leaves at once.
         self.is_settled = self._keeps = True
         keep = None
         if self.carrier.service.before_send is not None or not self.send_plain():
-            self.is_settled = self._keeps = False
             self._failure = self.upgraded = None
             keep = await self._respond()
         if keep is None:
             if self.phase is _HANDLER:
                 self.phase = _SENT
             return None
+        self.is_settled = False
         self._keeps = keep
         if self.phase is not Phase.UPGRADED:
             await self.finish()
@@ -310,11 +311,6 @@ class Exchange(ABC):
             self._keeps = False
         await self.finish()
         return self._keeps
-
-    def _take_back(self) -> None:
-        """Take back the guard: the handler is over."""
-        if self._held is not None:
-            self._guard, self._held = self._held, None
 
     async def finish(self) -> None:
         """Run the ``after_send`` functions, then release the guard.
