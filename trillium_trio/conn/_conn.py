@@ -133,7 +133,7 @@ class Conn:
 
         Behind `Forwarded`, the one that a trusted proxy names, if it names one.
         """
-        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+        if (client := self.state(Client)) is not None:
             return client.host or self._head.host
         return self._head.host
 
@@ -175,21 +175,21 @@ class Conn:
     @property
     def is_secure(self) -> bool:
         """Whether the request came over TLS; behind `Forwarded`, to the first trusted proxy."""
-        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+        if (client := self.state(Client)) is not None:
             return client.scheme == "https"
         return self._link.transport.is_secure
 
     @property
     def peer_ip(self) -> str | None:
         """The peer's IP address, or None on a unix socket; behind `Forwarded`, the client's."""
-        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+        if (client := self.state(Client)) is not None:
             return client.ip
         return self._link.transport.peer_ip
 
     @property
     def peer_address(self) -> tuple[str, int] | None:
         """The address of `peer_ip` with its port, 0 if that is not known; None on a unix socket."""
-        if self._extras is not None and (client := self._extras.state.get(Client)) is not None:
+        if (client := self.state(Client)) is not None:
             return client.address
         return self._link.transport.peer_address
 

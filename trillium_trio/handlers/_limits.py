@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
 import trio
@@ -117,22 +117,22 @@ class Concurrency(Handler):
         check_count("max_waiting", max_waiting, least=0)
         check_number("max_wait", max_wait, least=0)
         check_number("retry_after", retry_after, least=0)
-        self._free = max_requests
-        self._max = max_requests
+        # First come, first served; a wait that is cancelled takes no place.
+        self._places = trio.Semaphore(max_requests, max_value=max_requests)
         self._max_waiting = max_waiting
         self._max_wait = max_wait
         self._retry_after = retry_after
-        self._line: deque[trio.Event] = deque()
 
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return len(self._line)
+        return self._places.statistics().tasks_waiting
 
     @property
     def active(self) -> int:
         """How many requests are in."""
-        return self._max - self._free
+        assert self._places.max_value is not None
+        return self._places.max_value - self._places.value
 
     async def run(self, conn: Conn) -> Conn:
         """Let the request in, perhaps after a wait.
@@ -144,42 +144,33 @@ class Concurrency(Handler):
         Cancellation:
           The request leaves the line.
         """
-        if self._free and not self._line:
-            self._free -= 1
-        else:
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
             await self._wait(conn)
         return conn.after_send(self._leave)
 
     async def _wait(self, conn: Conn) -> None:
-        if len(self._line) >= self._max_waiting:
+        if self.waiting >= self._max_waiting:
             raise ServiceUnavailable("the line is full", retry_after=self._retry_after)
-        turn = trio.Event()
-        self._line.append(turn)
+        is_in = False
         try:
             with trio.move_on_after(self._max_wait):
                 async with conn.cancel_on_disconnect() as client:
-                    await turn.wait()
+                    await self._places.acquire()
+                    is_in = True
         except BaseException:
-            if turn.is_set():
-                self._pass_on()
-            else:
-                self._line.remove(turn)
+            if is_in:
+                self._places.release()
             raise
-        if turn.is_set():
+        if is_in:
             return  # even if the wait was cut short in the same moment
-        self._line.remove(turn)
         if client.cancelled_caught:
             raise ClientDisconnected("the client has left the line")
         raise ServiceUnavailable("the wait was too long", retry_after=self._retry_after)
 
     async def _leave(self, _: Conn) -> None:
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        if self._line:
-            self._line.popleft().set()
-        else:
-            self._free += 1
+        self._places.release()
 
 
 @final
