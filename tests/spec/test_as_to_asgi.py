@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from trillium_trio.asgi import Message, Receive, Scope, Send
     from trillium_trio.conn import HandlerLike
 
 
@@ -87,6 +88,37 @@ async def test_as_19_a_file(tmp_path: Path) -> None:
         assert (response.content, response.headers["content-length"]) == (b"content", "7")
         head = await client.head("/")
         assert (head.content, head.headers["content-length"]) == (b"", "7")
+
+
+async def test_as_19_a_file_that_is_missing_is_a_500(tmp_path: Path) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        return conn.ok(tt.Body.from_path(tmp_path / "none"))
+
+    async with client_of(handler) as client:
+        response = await client.get("/")
+        assert (response.status_code, response.text) == (500, "Internal Server Error\n")
+
+
+async def test_as_19_a_client_that_has_left_is_no_failure() -> None:
+    seen: list[tt.Outcome] = []
+
+    class Observer(tt.Handler):
+        def after_send(self, conn: tt.Conn, sent: tt.Sent) -> None:
+            seen.append(sent.outcome)
+
+    app = to_asgi((Observer(), route))
+
+    async def leaves(scope: Scope, receive: Receive, send: Send) -> None:
+        async def fail(message: Message) -> None:
+            raise OSError("the client has left")
+
+        await app(scope, receive, fail)
+
+    transport = httpx.ASGITransport(leaves)
+    async with httpx.AsyncClient(transport=transport, base_url="http://elsewhere") as client:
+        with pytest.raises(AssertionError):  # by httpx, which has got no response
+            await client.get("/text")
+    assert seen == [tt.Outcome.DISCONNECTED]
 
 
 async def test_as_19_parts_of_a_file(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, final
 
 import anyio
 import anyio.lowlevel
@@ -27,9 +25,9 @@ from ..conn import (
 )
 from ..driver import as_piece, open_body
 from ..exceptions import ClientDisconnected, ContentTooLarge, HttpError, MisuseError
-from ..http import Headers, HttpConfig, RequestHead, Status, TypeMap, reason_phrase
+from ..http import Headers, HttpConfig, Status, TypeMap, reason_phrase
 from ..swansong import Swansong
-from ..transport import Listener, Transport
+from ._from_scope import ScopeTransport, head_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,13 +35,12 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from ..conn import Handler, HandlerLike
+    from ..transport import Transport
     from ._types import AsgiApp, Message, Receive, Scope, Send
 
 __all__ = ["to_asgi"]
 
 logger = SafeLogger("trillium_trio.asgi")
-
-_FILE_PIECE_BYTES = 256 * 1024
 
 
 def to_asgi(handler: HandlerLike, *, http: HttpConfig | None = None) -> AsgiApp:
@@ -176,11 +173,11 @@ class _Request:
         self._is_gone = False
         self._has_answered = False
         self._sent = Sent()
-        head = _head_of(scope)
+        head = head_of(scope)
         self.length: int | None = head.content_length
         if not head.content_length and not head.is_chunked and scope["http_version"][0] == "1":
             self.is_complete = True
-        self.transport: Transport = _Facts(scope)
+        self.transport: Transport = ScopeTransport(scope)
         self._conn = Conn(self, head, self, anyio.current_time())
 
     async def serve(self) -> None:
@@ -237,52 +234,47 @@ class _Request:
             raise MisuseError("an upgrade needs a server of trillium_trio")
         if conn.status is None and conn.raw_body is None:
             conn.with_status(Status.NOT_FOUND).with_body("Not Found\n")
-        whole = conn.response_body
+        body = conn.response_body
         headers = conn.response_headers
-        if whole.is_text and "content-type" not in headers:
+        if body.is_text and "content-type" not in headers:
             headers.set("content-type", "text/plain; charset=utf-8")
-        if whole.data is not None or whole.length is not None:
-            headers.set("content-length", str(whole.length))
-        self._has_answered = True
         self._sent.status = 200 if conn.status is None else conn.status
-        pairs = [(name.lower(), value) for name, value in headers.raw]
-        if isinstance(whole.source, Path):
-            await self._send_file(whole.source, pairs)
-        elif whole.data is not None:
-            await self._start(pairs)
-            await self._send_piece(whole.data, more=False)
+        if body.data is not None:
+            await self._start(body.length)
+            await self._send_piece(body.data, more=False)
         else:
-            await self._start(pairs)
-            async with open_body(whole) as (_, pieces):
+            async with open_body(body) as (length, pieces):
+                await self._start(length)
                 if conn.method != "HEAD":
                     async for piece in pieces:
-                        await self._send_piece(bytes(as_piece(whole, piece)), more=True)
+                        await self._send_piece(bytes(as_piece(body, piece)), more=True)
             await self._send_piece(b"", more=False)
         self._note_end(Outcome.COMPLETE)
 
-    async def _send_file(self, path: Path, pairs: list[tuple[bytes, bytes]]) -> None:
-        async with await anyio.open_file(path, "rb") as file:
-            size = await file.seek(0, 2)
-            await file.seek(0)
-            await self._start([*pairs, (b"content-length", b"%d" % size)])
-            if self._conn.method != "HEAD":
-                while size and (piece := await file.read(min(size, _FILE_PIECE_BYTES))):
-                    size -= len(piece)
-                    await self._send_piece(piece, more=True)
-        await self._send_piece(b"", more=False)
-
-    async def _start(self, pairs: list[tuple[bytes, bytes]]) -> None:
-        status = self._sent.status
-        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+    async def _start(self, length: int | None) -> None:
+        headers = self._conn.response_headers
+        if length is not None:
+            headers.set("content-length", str(length))
+        self._has_answered = True
+        await self._transmit(
+            {
+                "type": "http.response.start",
+                "status": self._sent.status,
+                "headers": [(name.lower(), value) for name, value in headers.raw],
+            }
+        )
 
     async def _send_piece(self, piece: bytes, *, more: bool) -> None:
+        await self._transmit({"type": "http.response.body", "body": piece, "more_body": more})
+        if self._conn.method != "HEAD":
+            self._sent.body_bytes += len(piece)
+
+    async def _transmit(self, message: Message) -> None:
         try:
-            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+            await self._send(message)
         except OSError as error:
             self._is_gone = True
             raise ClientDisconnected("the client has disconnected") from error
-        if self._conn.method != "HEAD":
-            self._sent.body_bytes += len(piece)
 
     # -- RequestSource -------------------------------------------------------------------------
 
@@ -370,72 +362,3 @@ class _Request:
     @property
     def _extensions(self) -> dict[str, object]:
         return self._scope.get("extensions") or {}
-
-
-@final
-class _Facts(Transport):
-    """The facts of a connection that belongs to another server."""
-
-    __slots__ = ()
-
-    def __init__(self, scope: Scope) -> None:
-        host, port = scope.get("server") or ("", 0)
-        is_tls = scope.get("scheme") == "https"
-        listener = (
-            Listener(kind="unix", address=host, is_tls=is_tls)
-            if port is None
-            else Listener(kind="tcp", address=(host, port), is_tls=is_tls)
-        )
-        client = scope.get("client")
-        super().__init__(listener, None if client is None else tuple(client))
-
-    def _refuse(self) -> NoReturn:
-        raise MisuseError("the transport belongs to the ASGI server")
-
-    async def receive_some(self, max_bytes: int = 65536) -> bytes:
-        self._refuse()
-
-    def receive_nowait(self, max_bytes: int = 65536) -> bytes | None:
-        self._refuse()
-
-    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
-        self._refuse()
-
-    async def send_some(self, data: bytes | bytearray | memoryview) -> int:
-        self._refuse()
-
-    async def send_file(self, file: BinaryIO, offset: int, count: int) -> int:
-        self._refuse()
-
-    async def send_eof(self) -> None:
-        self._refuse()
-
-    def abort(self) -> None:
-        self._refuse()
-
-    async def aclose(self) -> None:
-        self._refuse()
-
-    def is_disconnected_now(self) -> bool:
-        return False
-
-    def _end_waits(self) -> None:
-        self._refuse()
-
-
-def _head_of(scope: Scope) -> RequestHead:
-    """Return the head that a scope was made of, as far as it tells."""
-    headers = Headers()
-    headers.extend_raw([(bytes(name), bytes(value)) for name, value in scope["headers"]])
-    raw = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
-    query = scope.get("query_string") or b""
-    target = raw.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-    length = headers.get("content-length")
-    return RequestHead(
-        scope["method"],
-        target,
-        "1.0" if scope["http_version"] == "1.0" else "1.1",
-        headers,
-        int(length) if length is not None and length.isdigit() else None,
-        is_chunked="transfer-encoding" in headers,
-    )
