@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from ..._log import printable
@@ -11,22 +10,21 @@ from ...conn import (
     Handler,
     Mounted,
     Params,
-    Sequence,
     as_handler,
     handler_name,
     leaves,
-    run_handler,
     walk_handlers,
 )
 from ...exceptions import ConfigError, MisuseError
 from ...http import Status
 from ._converters import CONVERTERS
 from ._table import Table
+from ._target import Allowed, Chosen, Target, mounted_at, restore
 from ._template import Template
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...conn import Conn, HandlerLike, HasState, Info, Sent, Upgrade
     from ._converters import Converter
@@ -82,9 +80,9 @@ class Router(Verbs):
         self._slash: TrailingSlash = trailing_slash
         self._options = options
         self._method_not_allowed = method_not_allowed
-        self._table: Table[_Target] = Table(head=head)
-        self._targets: list[_Target] = []
-        self._names: dict[str, _Target] = {}
+        self._table: Table[Target] = Table(head=head)
+        self._targets: list[Target] = []
+        self._names: dict[str, Target] = {}
         self._is_serving = False
         for methods, template, handler in routes:
             self.route(methods, template, handler)
@@ -110,7 +108,7 @@ class Router(Verbs):
         template = Template(prefix.rstrip("/") or "/", self._converters)
         if template.is_rest:
             raise ConfigError(f"the prefix {prefix!r} has a path parameter; mount it without")
-        self._register(_Target(None, template, as_handler(handler), name, is_mount=True))
+        self._register(Target(None, template, as_handler(handler), name, is_mount=True))
         return self
 
     def _add(
@@ -123,9 +121,9 @@ class Router(Verbs):
         if methods is not None:
             _check_methods(methods, template)
         parsed = Template(template, self._converters)
-        self._register(_Target(methods, parsed, as_handler(handler), name, is_mount=False))
+        self._register(Target(methods, parsed, as_handler(handler), name, is_mount=False))
 
-    def _register(self, target: _Target) -> None:
+    def _register(self, target: Target) -> None:
         if self._is_serving:
             raise MisuseError(f"{target.template.text} was added after the server had started")
         if any(each is self for each in walk_handlers(target.handler)):
@@ -177,7 +175,7 @@ class Router(Verbs):
                         "prefix that its router is mounted at"
                     )
             if target.is_mount or target.template.is_rest:
-                for router in target.routers:
+                for router in _routers(target):
                     router._check_names((*outer, *names))  # of its own class
 
     def overrides(self, hook: str) -> bool:
@@ -213,9 +211,9 @@ class Router(Verbs):
             text = mounted.template + text
         conn.insert_state(Params(values, text, target.name))
         if target.has_hooks:
-            chosen = conn.state(_Chosen)
+            chosen = conn.state(Chosen)
             if chosen is None:
-                conn.insert_state(chosen := _Chosen())
+                conn.insert_state(chosen := Chosen())
             chosen.targets[self] = target, None
         if depth is None:
             if not template.is_rest:
@@ -230,7 +228,7 @@ class Router(Verbs):
         outer: Mounted | None,
         path: str,
         *,
-        target: _Target,
+        target: Target,
         depth: int,
         values: Mapping[str, Any],
     ) -> Conn:
@@ -249,16 +247,16 @@ class Router(Verbs):
         )
         conn.insert_state(mounted)
         if target.has_hooks:
-            chosen = conn.state(_Chosen)
+            chosen = conn.state(Chosen)
             assert chosen is not None, "run has left it"
             chosen.targets[self] = target, mounted
         await target.run(conn)
         if not conn.is_halted:
             # The handlers that follow are not mounted there.
-            _restore(conn, outer)
+            restore(conn, outer)
         return conn
 
-    def _answer_miss(self, conn: Conn, path: str, allowed: Missed) -> Found[_Target] | None:
+    def _answer_miss(self, conn: Conn, path: str, allowed: Missed) -> Found[Target] | None:
         """Answer a request that no route matches, pass it on, or find a route nevertheless."""
         if self._slash != "strict":
             other = self._find_toggled(conn, path, allowed)
@@ -268,7 +266,7 @@ class Router(Verbs):
         is_options = self._options and conn.method == "OPTIONS"
         if is_options and path == "*":
             allowed = frozenset(self._table.methods)
-        earlier = conn.state(_Allowed)
+        earlier = conn.state(Allowed)
         if earlier is not None:
             allowed |= earlier.methods
         if not allowed:
@@ -276,7 +274,7 @@ class Router(Verbs):
         if self._options:
             allowed |= {"OPTIONS"}
         if not (is_options or self._method_not_allowed):
-            conn.insert_state(_Allowed(allowed))
+            conn.insert_state(Allowed(allowed))
             return None
         if is_options:
             conn.with_status(Status.NO_CONTENT)
@@ -287,7 +285,7 @@ class Router(Verbs):
 
     def _find_toggled(
         self, conn: Conn, path: str, allowed: Missed
-    ) -> Found[_Target] | Missed | None:
+    ) -> Found[Target] | Missed | None:
         """Find the path with a slash more or less at its end; None: the client was redirected."""
         if len(path) < 2:  # without its slash it would be empty
             return allowed
@@ -309,24 +307,16 @@ class Router(Verbs):
         """
         target, mounted = self._chosen(conn)
         if target is not None:
-            outer = conn.state(Mounted)
-            if mounted is not None:
-                conn.insert_state(mounted)
-            await target.sequence.before_send(conn)
-            if mounted is not None:
-                _restore(conn, outer)
+            with mounted_at(conn, mounted):
+                await target.sequence.before_send(conn)
         return conn
 
     def after_send(self, conn: Conn, sent: Sent) -> None:
         """Run the ``after_send`` of the chosen route's handler."""
         target, mounted = self._chosen(conn)
         if target is not None:
-            outer = conn.state(Mounted)
-            if mounted is not None:
-                conn.insert_state(mounted)
-            target.sequence.after_send(conn, sent)
-            if mounted is not None:
-                _restore(conn, outer)
+            with mounted_at(conn, mounted):
+                target.sequence.after_send(conn, sent)
 
     def has_upgrade(self, upgrade: Upgrade) -> bool:
         """Whether the handler of the chosen route takes the upgrade."""
@@ -343,8 +333,8 @@ class Router(Verbs):
         assert target is not None, "has_upgrade was asked first"
         await target.sequence.upgrade(upgrade)
 
-    def _chosen(self, conn: HasState) -> tuple[_Target | None, Mounted | None]:
-        chosen = conn.state(_Chosen)
+    def _chosen(self, conn: HasState) -> tuple[Target | None, Mounted | None]:
+        chosen = conn.state(Chosen)
         return (None, None) if chosen is None else chosen.targets.get(self, (None, None))
 
     # -- names ---------------------------------------------------------------------------------
@@ -386,10 +376,10 @@ class Router(Verbs):
                 return None if rest else [target.template]
             if not rest:
                 return [target.template, _BELOW]
-            return target.route_named(rest)
+            return _route_below(target, rest)
         for each in self._targets:
             if each.is_mount and each.name is None:
-                found = each.route_named(names)
+                found = _route_below(each, names)
                 if found is not None:
                     return found
         return None
@@ -398,7 +388,7 @@ class Router(Verbs):
         yield from self._names
         for each in self._targets:
             prefix = "" if each.name is None else f"{each.name}:"
-            for router in each.routers if each.is_mount else ():
+            for router in _routers(each) if each.is_mount else ():
                 yield from (f"{prefix}{name}" for name in router._all_names())
 
     def routes(self) -> Iterator[tuple[tuple[str, ...] | None, str, Handler]]:
@@ -411,7 +401,7 @@ class Router(Verbs):
         for each in self._targets:
             if not each.is_mount:
                 yield each.methods, each.template.text, each.handler
-            for router in each.routers if each.is_mount else ():
+            for router in _routers(each) if each.is_mount else ():
                 prefix = each.template.text.rstrip("/")
                 for methods, template, handler in router.routes():
                     yield methods, prefix + template, handler
@@ -436,89 +426,8 @@ class Router(Verbs):
             methods = ", ".join(each.methods or "*")
             below = "/..." if each.is_mount else ""
             yield methods, f"{text.rstrip('/')}{below}" or "/", handler_name(each.handler)
-            for router in each.routers if each.is_mount else ():
+            for router in _routers(each) if each.is_mount else ():
                 yield from router._rows(text.rstrip("/"))  # of its own class
-
-
-@final
-class _Target:
-    """A route or mount, and its handler."""
-
-    __slots__ = (
-        "handler",
-        "has_hooks",
-        "is_mount",
-        "is_prepared",
-        "methods",
-        "name",
-        "run",
-        "sequence",
-        "template",
-    )
-
-    def __init__(
-        self,
-        methods: tuple[str, ...] | None,
-        template: Template,
-        handler: Handler,
-        name: str | None,
-        *,
-        is_mount: bool,
-    ) -> None:
-        self.methods = methods
-        self.template = template
-        self.handler = handler
-        self.name = name
-        self.is_mount = is_mount
-        self.is_prepared = False
-        self.has_hooks = False
-        self.sequence = Sequence(())
-        # As `Service` does; the one of a sequence checks what its handlers return.
-        self.run: Callable[[Conn], Coroutine[object, object, Conn]] = (
-            handler.run if isinstance(handler, Sequence) else partial(run_handler, handler)
-        )
-
-    def prepare(self) -> None:
-        """Look at the handler's hooks, once no route is added any more to routers within it."""
-        handlers = leaves(self.handler)
-        self.sequence = Sequence(handlers)
-        self.has_hooks = any(
-            each.overrides(hook)
-            for each in handlers
-            for hook in ("before_send", "has_upgrade", "after_send")
-        )
-        self.is_prepared = True
-
-    @property
-    def routers(self) -> list[Router]:
-        """The routers in the handler."""
-        return [each for each in leaves(self.handler) if isinstance(each, Router)]
-
-    def route_named(self, names: list[str]) -> list[Template] | None:
-        """Return the templates of a route below this mount."""
-        for router in self.routers:
-            found = router._route_named(names)  # of this file
-            if found is not None:
-                return [self.template, *found]
-        return None
-
-
-class _Chosen:
-    """What the routers have chosen for a conn, so that their hooks do not match again."""
-
-    __slots__ = ("targets",)
-
-    def __init__(self) -> None:
-        self.targets: dict[Router, tuple[_Target, Mounted | None]] = {}
-
-
-class _Allowed:
-    """The methods that earlier routers would have taken."""
-
-    __slots__ = ("methods",)
-
-    def __init__(self, methods: frozenset[str]) -> None:
-        self.methods = methods
 
 
 _BELOW = Template("/{path:path}", CONVERTERS)
@@ -539,11 +448,17 @@ def _check_methods(methods: tuple[str, ...], template: str) -> None:
         raise ConfigError(f"the route {template!r} has a method twice")
 
 
-def _restore(conn: Conn, outer: Mounted | None) -> None:
-    if outer is None:
-        conn.take_state(Mounted)
-    else:
-        conn.insert_state(outer)
+def _routers(target: Target) -> list[Router]:
+    return [each for each in leaves(target.handler) if isinstance(each, Router)]
+
+
+def _route_below(target: Target, names: list[str]) -> list[Template] | None:
+    """Return the templates of a route below a mount, with its own."""
+    for router in _routers(target):
+        found = router._route_named(names)  # of this file
+        if found is not None:
+            return [target.template, *found]
+    return None
 
 
 def _toggled(path: str) -> str:
