@@ -119,6 +119,8 @@ def test_cr_3_what_is_no_origin_is_a_config_error(origins: Any) -> None:
 async def test_cr_4_credentials_need_a_list() -> None:
     with pytest.raises(ConfigError, match="list the origins"):
         Cors("*", credentials=True)
+    with pytest.raises(ConfigError, match=r"'\*' is no origin"):
+        Cors(["*"], credentials=True)
     async with TestServer((Cors([ORIGIN], credentials=True), answer)) as app:
         response = await app.get("/", headers={"origin": ORIGIN})
         response.assert_header(f"{ALLOW}credentials", "true")

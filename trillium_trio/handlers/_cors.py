@@ -60,9 +60,7 @@ class Cors(Handler):
                 "Cors: origins='*' with credentials would let every site act as the user: "
                 "list the origins"
             )
-        self._is_allowed: Callable[[str], bool] = (
-            origins if callable(origins) else _matcher(["*"] if origins == "*" else origins)
-        )
+        self._is_allowed = _matcher(origins)
         self._methods = ", ".join(methods)
         self._headers = None if headers is None else ", ".join(headers)
         self._expose = ", ".join(expose)
@@ -118,20 +116,24 @@ class Cors(Handler):
         return conn
 
 
-def _matcher(origins: Iterable[str]) -> Callable[[str], bool]:
+def _matcher(
+    origins: Literal["*"] | Iterable[str] | Callable[[str], bool],
+) -> Callable[[str], bool]:
     """Return a function that says whether an origin is one of these.
 
     Raises:
       ConfigError: One is no origin.
     """
+    if callable(origins):
+        return origins
+    if origins == "*":
+        return lambda _: True
     if isinstance(origins, str):
         raise ConfigError(f"Cors: origins is a list, such as [{origins!r}], or '*'")
     exact = set()
     below = []
     for origin in origins:
         lower = origin.lower()
-        if lower == "*":
-            return lambda _: True
         if lower != "null" and not _ORIGIN.fullmatch(lower):
             raise ConfigError(
                 f"Cors: {origin!r} is no origin; one is scheme://host, with :port if it has one"
