@@ -76,6 +76,16 @@ async def test_sh_3_a_policy_can_have_a_nonce() -> None:
     first.assert_header("content-security-policy", policy.replace("{nonce}", first.text))
 
 
+async def test_sh_3_nobody_can_guess_that_of_a_response_without_one() -> None:
+    handler = SecurityHeaders(content_security_policy="script-src 'nonce-{nonce}'")
+    # It is answered in front: no page has been given the nonce.
+    async with TestServer(("in front", handler)) as app:
+        first, second = await app.get("/"), await app.get("/")
+    policies = [each.headers["content-security-policy"] for each in (first, second)]
+    assert policies[0] != policies[1]
+    assert [len(each) for each in policies] == [len("script-src 'nonce-'") + 22] * 2
+
+
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [

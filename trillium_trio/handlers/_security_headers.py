@@ -94,8 +94,7 @@ class SecurityHeaders(Handler):
         Cancellation:
           None: it does not wait.
         """
-        # 128 bits, as the standard recommends.
-        return conn.with_state(_Nonce(secrets.token_urlsafe(16) if self._has_nonce else ""))
+        return conn.with_state(_Nonce(_random() if self._has_nonce else ""))
 
     async def before_send(self, conn: Conn) -> Conn:
         """Add the fields that the response lacks.
@@ -109,9 +108,15 @@ class SecurityHeaders(Handler):
                 continue
             if self._has_nonce and name == "content-security-policy":
                 nonce = conn.state(_Nonce)
-                # A handler in front of this one has answered: no page has a nonce.
-                value = value.replace(_NONCE, nonce.value if nonce else "none")  # noqa: PLW2901 (this response's)
+                # A handler in front of this one has answered: no page has the nonce, nor may one
+                # guess it.
+                value = value.replace(_NONCE, nonce.value if nonce else _random())  # noqa: PLW2901 (this response's)
             headers.set(name, value)
         if self._hsts and conn.is_secure and "strict-transport-security" not in headers:
             headers.set("strict-transport-security", self._hsts)
         return conn
+
+
+def _random() -> str:
+    # 128 bits, as the standard recommends.
+    return secrets.token_urlsafe(16)
