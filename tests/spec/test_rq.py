@@ -63,6 +63,7 @@ async def test_rq_1_a_request_keeps_its_id(headers: dict[str, str], expected: st
         {"traceparent": PARENT.upper()},
         {"traceparent": f"ff{PARENT[2:]}"},
         {"traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"},
+        {"traceparent": f"00-{TRACE}-{'0' * 16}-01"},
         {"traceparent": f"{PARENT}-x"},
     ],
 )

@@ -20,7 +20,9 @@ __all__ = ["ConnId", "ConnIdFilter"]
 # What may be in a log line, a file name and a URL without escaping.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, 3.2: version, trace-id, parent-id, flags.
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 
 _current: ContextVar[str] = ContextVar("trillium_trio.conn_id", default="-")
 

@@ -49,7 +49,7 @@ class Host(Handler):
           None: it does not wait.
         """
         host = _without_port(conn.host or "").lower().removesuffix(".")
-        if host in self._names or (host.endswith(self._suffixes) and self._suffixes):
+        if host in self._names or host.endswith(self._suffixes):
             return conn
         raise HttpError(421, f"the host {host!r} is not served here")
 
@@ -115,4 +115,4 @@ class RedirectHttps(Handler):
 def _without_port(host: str) -> str:
     """Return a host without its port; an IPv6 address has brackets."""
     name, colon, port = host.rpartition(":")
-    return name if colon and (port.isdigit() or not port) and "]" not in port else host
+    return name if colon and (port.isdigit() or not port) else host

@@ -39,8 +39,9 @@ class Head(Handler):
 class MethodOverride(Handler):
     """Lets a form of HTML send other methods: ``<form method=post action="/x?_method=delete">``.
 
-    Only a POST is changed, and only by the querystring: a request of another site needs no
-    permission for a POST, so it must not become more than that by its body or by a field.
+    Only a POST is changed, and only by the querystring. A page of another site can send such a form
+    as well, without the preflight that its DELETE would need: the handlers behind this one have to
+    be as careful as with a POST. Cookies with ``SameSite=Lax`` are not sent with it.
 
     Args:
       methods: What a POST may become.
