@@ -90,6 +90,16 @@ async def test_ck_3_changes_become_fields_and_are_seen_at_once() -> None:
     ]
 
 
+async def test_ck_3_every_cookie_that_can_be_set_can_be_deleted() -> None:
+    # Browsers keep partitioned cookies apart, and ignore Lax in responses to other sites.
+    response = await ask(
+        lambda jar: jar.delete("a", secure=True, same_site="none", partitioned=True)
+    )
+    assert response.headers.get_all("set-cookie") == [
+        "a=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
+    ]
+
+
 async def test_ck_3_a_change_is_sent_with_the_response_to_an_exception() -> None:
     async def fails(conn: tt.Conn) -> tt.Conn:
         Cookies.of(conn).set("a", "1")

@@ -95,6 +95,8 @@ class CookieJar(OnConn, Mapping[str, str], left_by="Cookies"):
         path: str | None = "/",
         domain: str | None = None,
         secure: bool | None = None,
+        same_site: SameSite = "lax",
+        partitioned: bool = False,
     ) -> None:
         """Have the client remove a cookie, whether it has sent it or not.
 
@@ -103,12 +105,22 @@ class CookieJar(OnConn, Mapping[str, str], left_by="Cookies"):
           path: As it was set: with another path it is another cookie.
           domain: As it was set.
           secure: As it was set.
+          same_site: As it was set: a request of another site can only remove one with ``"none"``.
+          partitioned: As it was set: without it, it is another cookie.
 
         Raises:
           ValueError, MisuseError: As for `set`.
         """
-        secure = self._is_secure if secure is None else secure
-        line = set_cookie(name, "", max_age=0, path=path, domain=domain, secure=secure)
+        line = set_cookie(
+            name,
+            "",
+            max_age=0,
+            path=path,
+            domain=domain,
+            secure=self._is_secure if secure is None else secure,
+            same_site=same_site,
+            partitioned=partitioned,
+        )
         self._change(name, domain, path, line)
         self._read().pop(name, None)
 
