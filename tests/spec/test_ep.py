@@ -98,6 +98,15 @@ async def test_ep_2_the_client_chooses_the_format(accept: str | None, kind: str)
             response.assert_body("Conflict\n")
 
 
+async def test_ep_2_the_media_type_is_that_of_the_page() -> None:
+    async def typed(conn: tt.Conn) -> tt.Conn:
+        return conn.with_status(409).with_response_header("content-type", "application/json")
+
+    async with TestServer((ErrorPages(), typed)) as app:
+        response = await app.get("/")
+    response.assert_body("Conflict\n").assert_header("content-type", "text/plain; charset=utf-8")
+
+
 async def test_ep_2_a_head_has_the_length_of_the_page() -> None:
     async with TestServer((ErrorPages(), fails)) as app:
         got = await app.get("/http", headers=HTML)

@@ -113,6 +113,7 @@ def _set_page(conn: Conn, status: int, *, debug: str | None = None) -> None:
     add_vary(headers, "Accept")
     conn.with_status(status)
     if text >= max(html, problem) and debug is None:
+        headers.set("content-type", "text/plain; charset=utf-8")
         conn.with_body(f"{reason_phrase(status) or status}\n")
     elif html >= problem:
         headers.set("content-type", f"{_HTML}; charset=utf-8")
