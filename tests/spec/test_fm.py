@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +117,29 @@ async def test_fm_1_a_second_call_returns_the_same_form() -> None:
         (await app.post("/", body=b"a=1", headers=URLENCODED)).assert_ok()
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(b"a=1&b=2&c=3", URLENCODED), (field("a", "1") + field("b", "2") + END, MULTIPART)],
+)
+async def test_fm_1_half_a_form_is_never_returned(
+    body: bytes, headers: dict[str, str], autojump_clock: MockClock
+) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[: len(body) // 2]
+        await trio.sleep(10)
+        yield body[len(body) // 2 :]
+
+    async def twice(conn: tt.Conn) -> tt.Conn:
+        with trio.move_on_after(5):
+            await Forms.of(conn).read()
+        with pytest.raises(MisuseError, match="has been read"):
+            await Forms.of(conn).read()
+        return conn.ok("")
+
+    async with TestServer((Forms(), twice)) as app:
+        (await app.post("/", body=slowly(), headers=headers)).assert_ok()
+
+
 async def test_fm_1_no_body_is_an_empty_form() -> None:
     async with TestServer((Forms(), show)) as app:
         (await app.get("/")).assert_ok().assert_body("{} {}")
@@ -153,6 +178,7 @@ async def test_fm_2_large_files_are_on_disk(size: int, is_on_disk: bool, tmp_pat
         else:
             assert is_on_disk
         assert upload.size == size
+        assert upload.file.read(10) == data[:10]
         assert await upload.read() == data
         assert b"".join([piece async for piece in upload]) == data
         await upload.save(tmp_path / "kept")
@@ -163,6 +189,26 @@ async def test_fm_2_large_files_are_on_disk(size: int, is_on_disk: bool, tmp_pat
         body = file("f", "x.bin", data) + END
         (await app.post("/", body=body, headers=MULTIPART)).assert_ok()
     assert (tmp_path / "kept").read_bytes() == data
+
+
+async def test_fm_2_a_disk_may_take_less_than_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reluctant(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(memoryview(data)[:7])
+
+    def temporary_file(**_: Any) -> Reluctant:
+        return Reluctant(os.memfd_create("disk"), "w+")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", temporary_file)
+    data = bytes(range(256)) * 40
+
+    async def look(conn: tt.Conn) -> tt.Conn:
+        assert await (await Forms.of(conn).read()).files["f"].read() == data
+        return conn.ok("")
+
+    async with TestServer((Forms(spool_bytes=1000), look)) as app:
+        body = cut(file("f", "x.bin", data) + END, 500)
+        (await app.post("/", body=body, headers=MULTIPART)).assert_ok()
 
 
 async def test_fm_2_a_file_that_was_not_chosen_is_left_out() -> None:
@@ -369,6 +415,7 @@ async def test_fm_5_so_is_text_that_is_not_utf_8(body: bytes) -> None:
         (r"C:\\users\\me\\x.png", "x.png"),
         ("/", ""),
         ("a%00b\x7f\x01", "a%00b"),
+        ("a\x85\x9bb", "ab"),
         ("..", ".."),
     ],
 )
@@ -441,8 +488,18 @@ async def test_fm_7_not_after_read() -> None:
             Forms.of(conn).parts()
         return conn.ok("")
 
-    async with TestServer((Forms(), both)) as app:
-        (await app.post("/", body=END, headers=MULTIPART)).assert_ok()
+    async def half(conn: tt.Conn) -> tt.Conn:
+        async for _ in Forms.of(conn).parts():
+            break
+        with pytest.raises(MisuseError, match="has been read"):
+            await Forms.of(conn).read()
+        with pytest.raises(MisuseError, match="has been read"):
+            Forms.of(conn).parts()
+        return conn.ok("")
+
+    for handler in (both, half):
+        async with TestServer((Forms(), handler)) as app:
+            (await app.post("/", body=TWO_FILES, headers=MULTIPART)).assert_ok()
 
 
 async def test_fm_8_without_the_extra_the_error_says_what_to_install(

@@ -89,14 +89,16 @@ class Upload:
             await run_sync(self._write_to_disk, piece)
 
     def _write_to_disk(self, piece: bytes) -> None:
+        pieces: list[bytes | memoryview] = [piece]
         if isinstance(self.file, io.BytesIO):
+            pieces.insert(0, self.file.getbuffer())
             # Without a name: the system frees it when it is closed, whatever happens to us.
-            on_disk = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 (closed with the form)
-            on_disk.write(self.file.getbuffer())
-            self.file = on_disk
-        view = memoryview(piece)
-        while view:
-            view = view[self.file.write(view) :]
+            self.file = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 (closed with the form)
+        for each in pieces:
+            view = memoryview(each)
+            # A file without a buffer may take less than it is given.
+            while view:
+                view = view[self.file.write(view) :]
 
     def _read_all(self) -> bytes:
         self.file.seek(0)

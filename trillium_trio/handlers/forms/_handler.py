@@ -33,6 +33,11 @@ class _Mark(OnConn, left_by="Forms"):
 
 
 @final
+class _Begun(OnConn, left_by="Forms"):
+    __slots__ = ()
+
+
+@final
 class Forms(Handler):
     """Reads forms and uploads: ``await Forms.of(conn).read()`` returns a `Form`.
 
@@ -45,7 +50,7 @@ class Forms(Handler):
       max_text_bytes: All of them together, with their names. Default: 1 MiB.
       max_files: The number of files. Default: 100.
       max_file_bytes: Of one file. Default: only ``max_bytes`` counts.
-      spool_bytes: From this size on, a file is on disk rather than in memory. Default: 256 KiB.
+      spool_bytes: A larger file is on disk rather than in memory. Default: 256 KiB.
 
     Raises:
       ConfigError: A limit is not a whole number.
@@ -113,6 +118,7 @@ class FormReader:
           ContentTooLarge: A limit was passed. Answerable (413).
           BadRequest: The form is malformed. Answerable (400).
           ClientDisconnected: The peer closed first. Not answerable.
+          MisuseError: Only a part of it is left: `parts` was called, or a call has failed.
 
         Cancellation:
           The form cannot be read any more; its files are removed.
@@ -121,6 +127,7 @@ class FormReader:
         if form is not None:
             return form
         media_type, boundary = self._media_type()
+        self._begin()
         form = Form()
         # Before anything is read: it has to be closed if reading fails.
         self._conn.after_send(form.aclose)
@@ -136,14 +143,24 @@ class FormReader:
 
         Raises:
           HttpError: The body is not a multipart form. Answerable (415).
-          MisuseError: The form has been read.
+          ContentTooLarge: It declares more than ``max_bytes``. Answerable (413).
+          BadRequest: There is no boundary, or no valid one. Answerable (400).
+          MisuseError: The form has been read, or a part of it.
         """
-        if self._conn.state(Form) is not None:
-            raise MisuseError("the form has been read")
         media_type, boundary = self._media_type()
         if media_type != _MULTIPART:
             raise HttpError(415, f"a form in parts is {_MULTIPART}", {"accept": _MULTIPART})
+        self._begin()
         return PartReader(self._body(), boundary, self._limits)
+
+    def _begin(self) -> None:
+        """Note that bytes of the body are taken: who came afterwards would get half a form.
+
+        Raises:
+          MisuseError: Somebody has been here before.
+        """
+        if self._conn.insert_state(_Begun()) is not None:
+            raise MisuseError("the form has been read, or a part of it: it can be read once")
 
     def _media_type(self) -> tuple[str, str]:
         """Return the media type of the body, and the boundary of multipart.
@@ -218,6 +235,7 @@ class FormReader:
             try:
                 async for piece in part:
                     await upload.write(piece)
+                upload.file.seek(0)
             except BaseException:
                 upload.file.close()
                 raise

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "Part", "PartReader", "load_parser", "shown"]
 
 # What a name of a file must not have, on any system: the client chooses it.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # How many characters of a name there are in a message.
 _MAX_SHOWN = 64
 
