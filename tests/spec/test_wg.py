@@ -609,6 +609,21 @@ async def test_wg_7_close_is_called_if_the_client_has_left() -> None:
     assert result.closed == 1
 
 
+@pytest.mark.parametrize("length", [None, "2"])
+async def test_wg_7_close_may_read_the_rest_of_the_body(length: str | None) -> None:
+    read: list[bytes] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT, *([("Content-Length", length)] if length else [])])
+        return Closing(b"ok", on_close=lambda: read.append(environ["wsgi.input"].read()))
+
+    async with TestServer(Wsgi(app)) as server:
+        with trio.fail_after(5):
+            (await server.post("/", body=b"body")).assert_body("ok")
+            await server.handle.shut_down()
+    assert read == [b"body"]
+
+
 async def test_wg_7_what_close_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise ValueError("in close")

@@ -233,12 +233,12 @@ class Bridge:
         return self._inbox.popleft()
 
     async def _serve(self) -> None:
-        """Carry out commands until the last.
+        """Carry out commands until the thread is over: ``close()`` may read on after the response.
 
         Cancellation:
           The response is incomplete.
         """
-        while True:
+        while self._inbox or not self._is_closed:
             match await self._next():
                 case Receive():
                     await self._receive()
@@ -252,9 +252,8 @@ class Bridge:
                     if not self.has_lost:
                         self._answers.put(b"")
                 case End(error):
-                    if not self.has_lost:
+                    if error is not None and not self.has_lost:
                         self.failure = error
-                    return
 
     async def _respond(self, head: Head, body: Body) -> None:
         if self.refused is not None or self.is_cut_short:
@@ -280,8 +279,6 @@ class Bridge:
                     yield data
                     self._answers.put(b"")
                 case End(error):
-                    # For the loop that sends this: it ends as well.
-                    self._inbox.append(End(None))
                     if error is not None:
                         raise error
                     return
