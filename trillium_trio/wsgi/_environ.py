@@ -29,7 +29,7 @@ def environ_of(conn: Conn, *, root_path: str) -> dict[str, Any]:
     """
     head, transport = conn.head, conn.transport
     script_name, path_info, query = _location(conn, root_path)
-    scheme = "https" if conn.is_secure or conn.listener.is_tls else "http"
+    scheme = "https" if conn.is_secure else "http"
     environ: dict[str, Any] = {
         "REQUEST_METHOD": head.method,
         "SCRIPT_NAME": script_name,
