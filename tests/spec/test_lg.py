@@ -225,6 +225,21 @@ async def test_lg_2_common_and_combined(autojump_clock: MockClock) -> None:
     assert re.sub(STAMP, "", combined) == re.sub(STAMP, "", same)
 
 
+async def test_lg_2_the_time_is_that_of_the_request(autojump_clock: MockClock) -> None:
+    async def early(conn: tt.Conn) -> tt.Conn:
+        await conn.ok("hello").send_now()
+        await trio.sleep(1000)  # of virtual time
+        return conn
+
+    lines: list[str] = []
+    async with serving((Logger("json", target=lines.append), early)) as app:
+        await app.connect().get()
+        await trio.sleep(1001)
+    record = json.loads(lines[0])
+    assert record["duration"] < 1
+    assert datetime.fromisoformat(record["time"]).timestamp() < time.time() - 900
+
+
 async def test_lg_2_json(autojump_clock: MockClock) -> None:
     before = time.time()
     line = await line_of("json", *AGENT, target="/two-seconds?x")

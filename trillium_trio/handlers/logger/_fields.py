@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from time import time
 from typing import TYPE_CHECKING, final
 
 from ..._log import kind_of, text_of
 from ...exceptions import ConfigError
 from ...http import reason_phrase
-from ._text import Stamps, escape
+from ._text import Stamps, began, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +52,7 @@ class Fields:
             "h": lambda conn, _: escape(conn.peer_ip or "-"),
             "l": lambda *_: "-",
             "u": lambda *_: "-",
-            "t": lambda _, sent: self.stamps.local(time() - sent.duration),
+            "t": lambda conn, _: self.stamps.local(began(conn)),
             "r": self._request_line,
             "m": lambda conn, _: escape(conn.method),
             "U": lambda conn, _: escape(conn.path),

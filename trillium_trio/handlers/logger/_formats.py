@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii
 from math import isfinite
-from time import time
 from typing import TYPE_CHECKING
 
 from ...conn import Outcome
 from ...exceptions import ConfigError
-from ._text import escape
+from ._text import began, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ def common(fields: Fields) -> Callable[[Conn, Sent], str]:
     def render(conn: Conn, sent: Sent) -> str:
         head = conn.head
         return (
-            f"{escape(conn.peer_ip or '-')} - - {local(time() - sent.duration)} "
+            f"{escape(conn.peer_ip or '-')} - - {local(began(conn))} "
             f'"{escape(f"{head.method} {target(head)} HTTP/{head.version}")}" '
             f"{sent.status or '-'} {sent.body_bytes or '-'}"
         )
@@ -94,7 +93,7 @@ def json_lines(fields: Fields) -> Callable[[Conn, Sent], str]:
     def render(conn: Conn, sent: Sent) -> str:
         head, peer, status = conn.head, conn.peer_ip, sent.status
         line = (
-            f'{{"time": "{utc(time() - sent.duration)}", '
+            f'{{"time": "{utc(began(conn))}", '
             f'"peer": {"null" if peer is None else quote(peer)}, '
             f'"method": {quote(head.method)}, "target": {quote(target(head))}, '
             f'"version": "{head.version}", "status": {"null" if status is None else status}, '

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from typing import final
+from typing import TYPE_CHECKING, final
 
-__all__ = ["Stamps", "escape"]
+import trio
+
+if TYPE_CHECKING:
+    from ...conn import Conn
+
+__all__ = ["Stamps", "began", "escape"]
 
 # Not visible ASCII, the space, or what ends a quoted value. A terminal obeys more than C0: C1, too.
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
@@ -29,6 +34,12 @@ def _escaped(found: re.Match[str]) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def began(conn: Conn) -> float:
+    """Return the time of day at which a request came."""
+    # Not its duration ago: a handler may continue after its response.
+    return time.time() - (trio.current_time() - conn.start_time)
 
 
 @final
