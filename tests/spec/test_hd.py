@@ -518,6 +518,35 @@ async def test_hd_8_one_that_is_cancelled_before_it_sends_has_sent_nothing(
             assert app.swansong.guard_count == 0
 
 
+@pytest.mark.parametrize("then", ["nothing", "send_now"])
+async def test_hd_8_a_cancelled_stream_is_not_sent_as_if_it_were_whole(
+    then: str, autojump_clock: object
+) -> None:
+    class Slow(tt.Handler):
+        async def before_send(self, conn: tt.Conn) -> tt.Conn:
+            await trio.sleep(5 if conn.status == 200 else 0)
+            return conn
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"never"
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        with trio.move_on_after(1):
+            await conn.ok(tt.Body.streaming(pieces())).send_now()
+        if then == "send_now":
+            await conn.with_status(503).with_body("again").send_now()
+        return conn
+
+    async with TestServer((Slow(), handler)) as app:
+        response = await app.get("/")
+        if then == "send_now":
+            response.assert_status(503).assert_body("again")
+        else:
+            response.assert_status(500).assert_body("Internal Server Error\n")
+        await settled()
+        assert app.swansong.guard_count == 0
+
+
 async def test_hd_8_an_upgrade_gives_the_transport_to_the_handler(autojump_clock: object) -> None:
     async def handler(conn: tt.Conn) -> tt.Conn:
         leftover = await conn.upgrade().send_now()

@@ -201,7 +201,7 @@ class Exchange(ABC):
                     self._guard, self._held = self._held, None
         except Exception as error:  # goes through the error table
             if self.phase is not _HANDLER:
-                self.log(error)  # it has been answered
+                self._log_late(error)  # it has been answered
             elif not await self._answer_with(error):
                 await self.finish()
                 return False
@@ -251,7 +251,8 @@ class Exchange(ABC):
             if self.phase is not Phase.UPGRADED or self._held is None:
                 self.note_end(Outcome.COMPLETE)
         except Exception as error:  # goes through the error table
-            self._failure = error
+            if self._held is not None:
+                self._failure = error
             if self.phase is Phase.HANDLER:
                 # Nothing is sent yet: the body could not be opened, or the head not rendered.
                 keep = await self._answer_with(error) and await self._send_answer()
@@ -271,7 +272,8 @@ class Exchange(ABC):
           ClientDisconnected: It could not be sent whole, or not as it is. Why is logged.
 
         Cancellation:
-          The response is incomplete.
+          Before the first byte the response is taken back, and replaced by a 500 unless the handler
+          sets another. Afterwards it is incomplete.
         """
         if self._held is not None or self.phase is not _HANDLER:
             raise MisuseError("the response has been sent")
@@ -282,7 +284,14 @@ class Exchange(ABC):
         keep = None
         if self.carrier.service.before_send is not None or not self.send_plain():
             self._failure = self.upgraded = None
-            keep = await self._respond()
+            try:
+                keep = await self._respond()
+            except BaseException:
+                if self.phase is _HANDLER:
+                    # Nothing is sent, and the body is closed: the handler may answer again.
+                    self._guard, self._held = self._held, None
+                    self._reset(Status.INTERNAL_SERVER_ERROR, ())
+                raise
         if keep is None:
             if self.phase is _HANDLER:
                 self.phase = _SENT
@@ -307,6 +316,7 @@ class Exchange(ABC):
             self.note_end(Outcome.COMPLETE)
         elif self.phase is Phase.SENDING:
             # Sending was cancelled, and the handler has swallowed that.
+            self.note_end(Outcome.FAILED)
             self.sever()
             self._keeps = False
         await self.finish()
@@ -380,6 +390,14 @@ class Exchange(ABC):
         self.note_end(Outcome.FAILED if is_answerable else Outcome.DISCONNECTED)
         log_failure(error, self.carrier.transport.peer, self.label)
 
+    def _log_late(self, error: Exception) -> None:
+        """Log what a handler raised after `send_now`."""
+        if self.rest is None:
+            self.log(error)
+        else:
+            # A plain response is sent, or will be, whatever its handler does.
+            log_failure(error, self.carrier.transport.peer, self.label)
+
     @property
     def label(self) -> str:
         """Its name in logs."""
@@ -388,11 +406,9 @@ class Exchange(ABC):
     def _run_after_send(self) -> None:
         carrier = self.carrier
         service = carrier.service
-        try:
-            if self.sent.duration < 0:
-                # What has not ended by itself was cancelled.
-                self.note_end(Outcome.CUT)
-        except AttributeError:
+        # What has not ended by itself was cancelled.
+        self.note_end(Outcome.CUT)
+        if not hasattr(self, "sent"):
             # Without a cut, only a disconnect ends an exchange that has no response.
             is_cut = carrier.cut_reason is not None or self.phase is not _SENT
             self.sent = Sent(outcome=Outcome.CUT if is_cut else Outcome.DISCONNECTED)

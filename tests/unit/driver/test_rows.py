@@ -517,3 +517,29 @@ async def test_hd_10_a_peer_that_leaves_before_the_rest_is_observed(
     await settled()
     assert [sent.outcome for sent in seen[4:]] == [tt.Outcome.DISCONNECTED] * 2
     assert all(0 < sent.body_bytes < len(BIG) for sent in seen[4:])
+
+
+async def test_hd_8_a_handler_that_raises_after_an_answer_in_a_row(
+    rows: Rows,
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(rows.service.info, "_starter", Starts(nursery))
+    seen: list[tt.Sent] = []
+    rows.service.after_send = lambda conn, sent: seen.append(sent)
+
+    async def handle(conn: tt.Conn) -> tt.Conn:
+        await conn.ok(BIG if conn.path == "/big" else "hello").send_now()
+        raise ValueError("afterwards")
+
+    rows.service.run = handle
+    await rows.ask("/", "/big", "/", "/", "/", "/")
+    await rows.leave()
+    for _ in range(100):
+        await settled()
+        rows.get(1)
+    assert [sent.outcome for sent in seen] == [tt.Outcome.COMPLETE] * 6
+    assert sorted(sent.body_bytes for sent in seen) == [5] * 5 + [len(BIG)]
+    assert sum("ValueError: afterwards" in each.getMessage() for each in caplog.records) == 6
+    assert rows.guards == 0

@@ -91,9 +91,11 @@ def mounted_at(conn: Conn, mounted: Mounted | None) -> Iterator[None]:
     outer = conn.state(Mounted)
     if mounted is not None:
         conn.insert_state(mounted)
-    yield
-    if mounted is not None:
-        restore(conn, outer)
+    try:
+        yield
+    finally:
+        if mounted is not None:
+            restore(conn, outer)
 
 
 def restore(conn: Conn, outer: Mounted | None) -> None:
