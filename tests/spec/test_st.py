@@ -535,6 +535,7 @@ async def test_st_9_cache_control_by_pattern(root: Path) -> None:
     rules: dict[str | re.Pattern[str], str] = {
         "sub/index.html": "no-cache",
         re.compile(r"^large"): "immutable",
+        "page.html": "max-age=2",
         "sub/*": "max-age=1",
     }
     async with TestServer(Static(root, cache_control=rules)) as app:

@@ -137,7 +137,8 @@ class Describer:
         for pattern, value in (cache_control or {}).items():
             _check_field("Static.cache_control", value)
             if isinstance(pattern, str):
-                pattern = re.compile(translate(pattern))  # noqa: PLW2901 (one of two forms)
+                # `translate` says only where a match ends.
+                pattern = re.compile(rf"\A{translate(pattern)}")  # noqa: PLW2901 (one of two forms)
             self._cache_control.append((pattern, value))
         self._varies = varies
 
