@@ -3,6 +3,7 @@
 import enum
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, TypedDict
 
 import pydantic
@@ -41,6 +42,7 @@ class Login(Struct):
     languages: list[str] = []
     colour: Colour | None = None
     height: float | None = None
+    balance: Decimal | None = None
 
 
 class Person(pydantic.BaseModel):

@@ -39,6 +39,7 @@ from trillium_trio.handlers import (
     Router,
     api,
 )
+from trillium_trio.http import set_cookie
 from trillium_trio.testing import TestResponse, TestServer
 
 UUID_TEXT = "ec38df32-ceda-4cfa-9b4a-1aeb94ad551a"
@@ -316,6 +317,10 @@ async def test_ap_3_text_becomes_what_the_annotation_says(
         (float, "x=-Infinity", "Expected a finite number"),
         (list[float], "x=1&x=inf", "Expected a finite number"),
         (float, "x=1e999", "Number out of range"),
+        (Decimal, "x=NaN", "Expected a finite number"),
+        (Decimal, "x=%20nan", "Expected a finite number"),
+        (Decimal, "x=-sNaN12", "Expected a finite number"),
+        (Decimal, "x=in_f%20", "Expected a finite number"),
         (bool, "x=yes", "Expected `bool`"),
         (date, "x=2026-13-01", "Invalid RFC3339 encoded date"),
         (UUID, "x=1", "Invalid UUID"),
@@ -356,6 +361,16 @@ async def test_ap_3_a_list_from_header_fields_is_split_at_commas(autojump_clock:
 async def test_ap_3_a_list_takes_all_cookies_of_a_name() -> None:
     response = await ask(api(from_cookies), headers={"cookie": "a=b; seen=1; nothing; seen=2"})
     response.assert_ok().assert_body("[1, 2]")
+
+
+async def from_cookie(theme: Annotated[str, FromCookie]) -> str:
+    return theme
+
+
+@pytest.mark.parametrize("value", ["a b", "ä;,", '"', "50%"])
+async def test_ap_3_a_cookie_is_read_as_it_was_set(value: str) -> None:
+    cookie = set_cookie("theme", value, secure=True).partition(";")[0]
+    (await ask(api(from_cookie), headers={"cookie": cookie})).assert_body(value)
 
 
 async def typed_path(id: UUID) -> str:  # noqa: A002
@@ -460,7 +475,8 @@ async def test_ap_4_a_form_becomes_an_object() -> None:
     body = b"user=a+%C3%A9&age=5&languages=de&languages=en&colour=red&unknown=1&unknown=2"
     response = await ask(api(take_login), method="POST", body=body, headers=FORM)
     response.assert_ok().assert_body(
-        "Login(user='a é', age=5, languages=['de', 'en'], colour=<Colour.RED: 'red'>, height=None)"
+        "Login(user='a é', age=5, languages=['de', 'en'], colour=<Colour.RED: 'red'>, "
+        "height=None, balance=None)"
     )
     response = await ask(api(take_person_form), method="POST", body=b"name=a", headers=FORM)
     response.assert_ok().assert_body("Person(name='a', born=datetime.date(2000, 1, 1))")
@@ -564,6 +580,7 @@ async def take_painted(painted: Painted) -> str:
         (take_order, [], {"#": "Expected `object`, got `array`"}),
         (take_strict, {"a/b~c": "x"}, {"#/a~1b~0c": "Expected `int`, got `str`"}),
         (take_strict, {"a/b~c": 1, "d": 2}, {"#/d": "is unknown"}),
+        (take_strict, {"a/b~c": 1, "ä 5%": 2}, {"#/%C3%A4%205%25": "is unknown"}),
         (take_painted, {"colours": ["red", "green"]}, {"#/colours/1": ONE_COLOUR}),
         (take_point, {"x": 2, "y": 1}, {"#": "x is beyond y"}),
         (
@@ -618,6 +635,7 @@ async def test_ap_6_what_is_no_form_is_a_400(body: bytes) -> None:
         (b"user=a&age=b", "#/age", "Expected `int`, got `str`"),
         (b"user=a&user=b&age=1", "#/user", "is given 2 times; expected once"),
         (b"user=a&age=1&height=-inf", "#/height", "Expected a finite number"),
+        (b"user=a&age=1&balance=nan", "#/balance", "Expected a finite number"),
         (b"user=a&age=1&colour=green", "#/colour", "Expected one of 'blue', 'red'"),
     ],
 )

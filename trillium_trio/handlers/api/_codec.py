@@ -54,7 +54,8 @@ _PATH = re.compile(r" - at `(?:key` in `)?\$(.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
 _NO_PATH: Path = ()
-_NO_NUMBERS = frozenset({"nan", "inf", "infinity"})
+# `Decimal` takes more than `float` does, such as "sNaN" and "NaN1".
+_NO_NUMBER = re.compile(r"[+-]?(?:inf(?:inity)?|s?nan\d*)", re.IGNORECASE)
 FINITE = "Expected a finite number"
 
 
@@ -185,7 +186,11 @@ def form_fields(type_: Any) -> FormFields:  # Any: the type
     if not fields:
         raise TypeError("a form is an object with fields")
     kinds = {
-        name: {part.get("type") for part in (each, *each.get("anyOf", ()))}
+        # A `Decimal` is a string with this format.
+        name: {
+            "number" if part.get("format") == "decimal" else part.get("type")
+            for part in (each, *each.get("anyOf", ()))
+        }
         for name, each in fields.items()
     }
     return FormFields(
@@ -205,7 +210,8 @@ def form_converter(type_: Any) -> Callable[[dict[str, Any]], Any]:  # Any: texts
 
 def is_finite(text: str) -> bool:
     """Whether a text is not one of those that Python takes for infinity or no number."""
-    return text.lower().lstrip("+-") not in _NO_NUMBERS
+    # `Decimal` ignores white space around a number, and underscores anywhere.
+    return _NO_NUMBER.fullmatch(text.strip().replace("_", "")) is None
 
 
 def _takes_floats(type_: Any) -> bool:  # Any: the type

@@ -20,6 +20,7 @@ from typing import (
 from ..._log import callable_name
 from ...conn import Conn, OnConn, Params, State
 from ...exceptions import ConfigError, MisuseError
+from ...http import parse_cookies
 from ._codec import REFUSALS, Kind, expectation, form_fields, kind_of_type, text_converter
 from ._markers import FromCookie, FromForm, FromHeader, FromQuery
 from ._problem import Fault
@@ -316,12 +317,7 @@ def _cookies(parameter: Parameter) -> Callable[[Conn, Query], list[str]]:
     key = parameter.key
 
     def find(conn: Conn, query: Query) -> list[str]:
-        values = []
-        for field in conn.request_headers.get_all("cookie"):
-            for pair in field.split(";"):
-                name, equals, value = pair.partition("=")
-                if equals and name.strip() == key:
-                    values.append(value.strip().removeprefix('"').removesuffix('"'))
+        values = parse_cookies(conn.request_headers.get_all("cookie")).get(key, [])
         # RFC 6265, 5.4: browsers send that of the longest path first.
         return values if parameter.is_repeated else values[:1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
+from urllib.parse import quote
 
 from ...exceptions import HttpError
 from ...http import reason_phrase
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["PROBLEM_TYPE", "Fault", "Problem", "invalid", "problem_from"]
 
 PROBLEM_TYPE = "application/problem+json"
+
+# RFC 3986, 3.5: what a fragment may have, besides letters, digits and the unreserved characters.
+_IN_FRAGMENT = "/?:@!$&'()*+,;="
 
 Place = Literal["path", "query", "header", "cookie", "body"]
 
@@ -39,7 +43,8 @@ class Fault:
     def document(self) -> dict[str, str]:
         """Return it as an entry of ``errors``; a pointer as a URI fragment, as in RFC 9457, 3."""
         if self.place == "body":
-            return {"in": "body", "pointer": f"#{self.name}", "detail": self.detail}
+            pointer = quote(self.name, safe=_IN_FRAGMENT)
+            return {"in": "body", "pointer": f"#{pointer}", "detail": self.detail}
         return {"in": self.place, "parameter": self.name, "detail": self.detail}
 
 
