@@ -204,12 +204,41 @@ async def test_ss_3_it_ends_after_max_age(kind: str, monkeypatch: pytest.MonkeyP
 
 async def test_ss_3_the_store_forgets_as_well(autojump_clock: MockClock) -> None:
     store = MemoryStore()
-    await store.save("a", "record", 10)
+    assert await store.save("a", "record", 10, is_new=True)
     await trio.sleep(9.9)
     assert await store.load("a") == "record"
     await trio.sleep(0.1)
     assert await store.load("a") is None
     assert len(store) == 0
+
+
+@pytest.mark.parametrize("end", ["/clear", "/renew"])
+async def test_ss_3_a_request_in_progress_does_not_save_what_was_ended(
+    end: str, autojump_clock: MockClock
+) -> None:
+    async def slow(conn: tt.Conn) -> tt.Conn:
+        if conn.path == "/slow":
+            Sessions.of(conn)["n"] = 7
+            await trio.sleep(5)
+            conn.ok("")
+        return conn
+
+    async with TestServer((Sessions(store=MemoryStore()), slow, pages)) as app:
+        browser = Browser(app)
+        await browser.get("/count")
+        old = f"session={browser.cookie}"
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def _() -> None:
+                response = await app.get("/slow", headers={"cookie": old})
+                response.assert_ok().assert_no_header("set-cookie")
+
+            await trio.sleep(1)
+            await browser.get(end)
+        (await browser.get("/read", cookie=old)).assert_body("{} True")
+        left = "{} True" if end == "/clear" else "{'n': 1} False"
+        (await browser.get("/read")).assert_body(left)
 
 
 @pytest.mark.parametrize("path", ["/delete", "/clear"])
@@ -371,7 +400,7 @@ async def test_ss_8_the_store_is_asked_for_digests() -> None:
 
 @pytest.mark.parametrize("broken", ["load", "save", "delete"])
 async def test_ss_8_a_store_that_fails_is_a_500(broken: str) -> None:
-    async def fails(*_: object) -> None:
+    async def fails(*_: object, **__: object) -> None:
         raise OSError("the database is gone")
 
     store = MemoryStore()
@@ -394,9 +423,9 @@ async def test_ss_8_a_store_that_fails_is_a_500(broken: str) -> None:
 async def test_ss_8_the_memory_is_bounded() -> None:
     store = MemoryStore(max_sessions=2)
     for name in ("a", "b"):
-        await store.save(name, name, 10)
+        await store.save(name, name, 10, is_new=True)
     assert await store.load("a") == "a"
-    await store.save("c", "c", 10)
+    await store.save("c", "c", 10, is_new=True)
     assert [await store.load(name) for name in ("a", "b", "c")] == ["a", None, "c"]
     assert len(store) == 2
 

@@ -141,7 +141,8 @@ class Sessions(Handler):
         value = await self._keeper.save(cookie, f"{time.time():.0f} {text}", self._max_age)
         if session.is_renewed and session.cookie is not None:
             await self._keeper.forget(session.cookie)
-        self._set_cookie(conn, value, max_age=self._max_age)
+        if value is not None:
+            self._set_cookie(conn, value, max_age=self._max_age)
 
     def _set_cookie(self, conn: Conn, value: str, *, max_age: int) -> None:
         try:

@@ -26,8 +26,10 @@ class Keeper(Protocol):
           Changes nothing.
         """
 
-    async def save(self, cookie: str | None, record: str, max_age: int) -> str:
-        """Keep a record; return the cookie that leads to it. None: there was none, or no more.
+    async def save(self, cookie: str | None, record: str, max_age: int) -> str | None:
+        """Keep a record under its cookie, or without one under a new one; return the cookie.
+
+        None: the session was ended meanwhile, and is not kept.
 
         Cancellation:
           It may be kept or not.
@@ -56,15 +58,15 @@ class InStore(Keeper):
         """
         return await self._store.load(_digest(cookie))
 
-    async def save(self, cookie: str | None, record: str, max_age: int) -> str:
+    async def save(self, cookie: str | None, record: str, max_age: int) -> str | None:
         """See `Keeper`. An id is never one that a client has chosen.
 
         Cancellation:
           It may be kept or not.
         """
-        cookie = cookie or secrets.token_urlsafe(32)
-        await self._store.save(_digest(cookie), record, max_age)
-        return cookie
+        value = cookie or secrets.token_urlsafe(32)
+        is_saved = await self._store.save(_digest(value), record, max_age, is_new=cookie is None)
+        return value if is_saved else None
 
     async def forget(self, cookie: str) -> None:
         """See `Keeper`.

@@ -26,8 +26,11 @@ class SessionStore(Protocol):
           Changes nothing.
         """
 
-    async def save(self, ident: str, record: str, max_age: int) -> None:
-        """Save a record for so many seconds, in place of the one before.
+    async def save(self, ident: str, record: str, max_age: int, *, is_new: bool) -> bool:
+        """Save a record for so many seconds; return whether it is saved.
+
+        One that is not new replaces what `load` would return now, in one step. If that is nothing,
+        the session was ended meanwhile: do not save it, and return False.
 
         Cancellation:
           It may be saved or not.
@@ -68,16 +71,19 @@ class MemoryStore(SessionStore):
         self._records.move_to_end(ident)
         return record
 
-    async def save(self, ident: str, record: str, max_age: int) -> None:
+    async def save(self, ident: str, record: str, max_age: int, *, is_new: bool) -> bool:
         """See `SessionStore`.
 
         Cancellation:
           None: it does not wait.
         """
+        if not is_new and await self.load(ident) is None:
+            return False
         self._records[ident] = trio.current_time() + max_age, record
         self._records.move_to_end(ident)
         while len(self._records) > self._max:
             self._records.popitem(last=False)
+        return True
 
     async def delete(self, ident: str) -> None:
         """See `SessionStore`.
