@@ -493,13 +493,17 @@ def read_until(terminal: int, text: str, shown: str = "") -> str:
     return shown
 
 
+def port_shown(terminal: int) -> int:
+    shown = read_until(terminal, "listening on http://127.0.0.1")
+    shown = read_until(terminal, "\n", shown.partition("listening on")[2])
+    found = re.search(r"http://\S*:(\d+)", shown)
+    assert found is not None
+    return int(found[1])
+
+
 def test_cl_8_a_terminal_shows_one_line_while_it_drains(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "app:hello", "--port", "0") as (process, terminal):
-        shown = read_until(terminal, "listening on http://127.0.0.1")
-        shown = read_until(terminal, "\n", shown.partition("listening on")[2])
-        found = re.search(r"http://\S*:(\d+)", shown)
-        assert found is not None
-        with closing(request(int(found[1]), "/slow")) as connection:
+        with closing(request(port_shown(terminal), "/slow")) as connection:
             read_until(terminal, "begun")
             process.terminate()
             shown = read_until(terminal, "drained in")
@@ -516,11 +520,7 @@ def test_cl_8_a_terminal_shows_one_line_while_it_drains(tmp_path: Path) -> None:
 def test_cl_18_lines_on_a_terminal_stand_above_the_live_line(tmp_path: Path) -> None:
     command = ["app:hello", "--port", "0", "--access-log", "dev"]
     with on_a_terminal(tmp_path, *command) as (process, terminal):
-        shown = read_until(terminal, "listening on http://127.0.0.1")
-        shown = read_until(terminal, "\n", shown.partition("listening on")[2])
-        found = re.search(r"http://\S*:(\d+)", shown)
-        assert found is not None
-        with closing(request(int(found[1]), "/slow")) as connection:
+        with closing(request(port_shown(terminal), "/slow")) as connection:
             read_until(terminal, "begun")
             process.terminate()
             shown = read_until(terminal, "GET /slow \033[32m200\033[0m")
@@ -533,11 +533,7 @@ def test_cl_18_lines_on_a_terminal_stand_above_the_live_line(tmp_path: Path) -> 
 def test_cl_17_no_color_turns_off_the_colours(tmp_path: Path) -> None:
     command = ["app:hello", "--port", "0", "--access-log", "dev"]
     with on_a_terminal(tmp_path, *command, NO_COLOR="1") as (_, terminal):
-        shown = read_until(terminal, "listening on http://127.0.0.1")
-        shown = read_until(terminal, "\n", shown.partition("listening on")[2])
-        found = re.search(r"http://\S*:(\d+)", shown)
-        assert found is not None
-        get(int(found[1]), "/a")
+        get(port_shown(terminal), "/a")
         read_until(terminal, "GET /a 200 ")
 
 

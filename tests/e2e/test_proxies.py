@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 HAPROXY = shutil.which("haproxy", path=PATH)
 NGINX = shutil.which("nginx", path=PATH)
+needs_haproxy = pytest.mark.skipif(HAPROXY is None, reason="needs haproxy: apt-get install haproxy")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx")
 PATIENCE_SECONDS = 20.0
 # Bound by the client, so that it is another than the proxy's.
 CLIENT = "127.0.0.7"
@@ -93,7 +95,7 @@ def tcp(config: Config) -> Config:
     return config.bind_tcp("127.0.0.1:0", proxy_protocol=["127.0.0.1/32"])
 
 
-@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy: apt-get install haproxy")
+@needs_haproxy
 @pytest.mark.parametrize(
     "send", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options unique-id,authority"]
 )
@@ -111,7 +113,7 @@ def test_fw_8_haproxy_says_whose_connection_it_is(tmp_path: Path, send: str, mod
         handle.shut_down().block()
 
 
-@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy: apt-get install haproxy")
+@needs_haproxy
 @pytest.mark.parametrize("send", ["send-proxy", "send-proxy-v2"])
 def test_fw_9_haproxy_passes_tls_on_behind_its_header(tmp_path: Path, send: str) -> None:
     config = tt.config().bind_tls("127.0.0.1:0", server_context(), proxy_protocol=["127.0.0.1"])
@@ -122,7 +124,7 @@ def test_fw_9_haproxy_passes_tls_on_behind_its_header(tmp_path: Path, send: str)
             assert answer.startswith(f"{CLIENT} https://shop.example/ ('127.0.0.1', {port}) ")
 
 
-@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy: apt-get install haproxy")
+@needs_haproxy
 @pytest.mark.parametrize("send", ["send-proxy", "send-proxy-v2"])
 def test_fw_7_haproxy_on_a_unix_socket(tmp_path: Path, send: str) -> None:
     config = tt.config().bind_unix(tmp_path / "app.sock", proxy_protocol=["unix"])
@@ -132,7 +134,7 @@ def test_fw_7_haproxy_on_a_unix_socket(tmp_path: Path, send: str) -> None:
             assert get(port).startswith(f"{CLIENT} http://shop.example/ ")
 
 
-@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy: apt-get install haproxy")
+@needs_haproxy
 @pytest.mark.parametrize("send", ["send-proxy", "send-proxy-v2"])
 def test_fw_8_haproxys_own_checks_are_no_failures(
     tmp_path: Path, send: str, caplog: pytest.LogCaptureFixture
@@ -166,7 +168,7 @@ def test_fw_7_a_peer_that_is_no_proxy_is_closed(caplog: pytest.LogCaptureFixture
     assert lines == [f"{name}: closed, because proxy_protocol does not trust it"]
 
 
-@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy: apt-get install haproxy")
+@needs_haproxy
 def test_fw_2_haproxys_fields(tmp_path: Path) -> None:
     """Each of two has written its line; the client's own come to nothing."""
     with (
@@ -209,7 +211,7 @@ http {{
 """
 
 
-@pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx")
+@needs_nginx
 def test_fw_2_nginxs_fields_over_a_unix_socket(tmp_path: Path) -> None:
     assert NGINX is not None
     with socket.create_server(("127.0.0.1", 0)) as probe:

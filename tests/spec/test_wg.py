@@ -19,7 +19,7 @@ import trillium_trio as tt
 from tests.spec._wsgi import TEXT, Closing, Noting, answering, validated
 from tests.unit.transport._tls import client_context, server_context
 from tests.wire import Peer, Response, chunked, request, serving
-from trillium_trio.handlers import Router
+from trillium_trio.handlers import Forwarded, Router
 from trillium_trio.testing import BreakingStream, StallingStream, TestServer
 from trillium_trio.wsgi import ConnectionLost, FileWrapper, Wsgi
 
@@ -128,6 +128,17 @@ async def test_wg_1_the_scheme_of_an_encrypted_connection() -> None:
         assert (await Peer(stream).get()).status == 200
         await stream.aclose()
     assert app.environ["wsgi.url_scheme"] == "https"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_wg_1_the_scheme_is_what_a_trusted_proxy_says(scheme: str) -> None:
+    app = Noting()
+    async with serving((Forwarded(["unix"]), Wsgi(app)), tls=server_context()) as server:
+        plain = server.connect()
+        stream = trio.SSLStream(plain.stream, client_context(), server_hostname="localhost")
+        await Peer(stream).get("/", f"X-Forwarded-Proto: {scheme}")
+        await stream.aclose()
+    assert app.environ["wsgi.url_scheme"] == scheme
 
 
 @pytest.mark.parametrize(
