@@ -1,6 +1,7 @@
 """AP-11 and AP-12 of docs/spec/api.md: the document, and the page."""
 
 import json
+import math
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
@@ -200,6 +201,15 @@ def test_ap_11_every_place_of_a_parameter_is_described() -> None:
     assert found["colours"]["schema"]["items"] == {"$ref": "#/components/schemas/Colour"}
     assert "requestBody" not in operation
     assert set(operation["responses"]) == {"200", "404", "406", "422"}
+
+
+def test_ap_11_a_default_that_json_cannot_say_is_left_out() -> None:
+    @api
+    async def search(limit: float = math.inf) -> None: ...
+
+    document = make(Router().get("/", search)).document()
+    (parameter,) = document["paths"]["/"]["get"]["parameters"]
+    assert parameter["schema"] == {"type": "number"}
 
 
 def test_ap_11_media_types_are_those_that_are_sent() -> None:

@@ -314,6 +314,7 @@ async def test_ss_5_keys_rotate(encrypted: bool) -> None:
         ({"store": MemoryStore(), "encrypted": True}, "a key or a store"),
         ({"key": KEY, "max_age": 0}, "max_age"),
         ({"key": KEY, "cookie": "a b"}, "not a token"),
+        ({"key": KEY, "cookie": "__Host-a"}, "gets its prefix by itself"),
         ({"key": KEY, "path": "x"}, "does not begin with a slash"),
         ({"key": KEY, "same_site": "Lax"}, "strict, lax or none"),
     ],

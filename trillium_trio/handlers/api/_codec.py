@@ -7,6 +7,7 @@ may stand inside types of msgspec.
 from __future__ import annotations
 
 import enum
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -411,6 +412,8 @@ def default_of(value: object) -> Schema:
     if value is None:
         return {}
     try:
-        return {"default": msgspec.to_builtins(value)}
-    except TypeError:
+        built = msgspec.to_builtins(value)
+        json.dumps(built, allow_nan=False)
+    except (TypeError, ValueError):  # JSON has no infinity
         return {}
+    return {"default": built}

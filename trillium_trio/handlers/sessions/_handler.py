@@ -69,6 +69,10 @@ class Sessions(Handler):
             set_cookie(cookie, "", path=path, domain=domain, secure=True, same_site=same_site)
         except ValueError as error:
             raise ConfigError(f"Sessions: {error}") from None
+        if cookie.startswith("__"):
+            raise ConfigError(
+                f"Sessions: the cookie {cookie!r} gets its prefix by itself, over TLS"
+            )
         keys = _keys(key)
         self._keeper: Keeper
         if store is not None:
