@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -210,6 +211,17 @@ def test_ap_11_a_default_that_json_cannot_say_is_left_out() -> None:
     document = make(Router().get("/", search)).document()
     (parameter,) = document["paths"]["/"]["get"]["parameters"]
     assert parameter["schema"] == {"type": "number"}
+
+
+def test_ap_11_a_decimal_is_described_by_a_pattern() -> None:
+    schemas = make().document()["components"]["schemas"]
+    (balance, _) = schemas["Login"]["properties"]["balance"]["anyOf"]
+    assert balance["format"] == "decimal"
+    for text in ("0", "-1.50", "+.5", "1.", "2e-3"):
+        assert re.search(balance["pattern"], text)
+        Decimal(text)
+    for text in ("", ".", "1,5", "e3", "one"):
+        assert not re.search(balance["pattern"], text)
 
 
 def test_ap_11_media_types_are_those_that_are_sent() -> None:

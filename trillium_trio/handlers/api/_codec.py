@@ -55,6 +55,8 @@ _PATH = re.compile(r" - at `(?:key` in `)?\$(.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
 _NO_PATH: Path = ()
+# What a `Decimal` is written as. The format alone has no meaning in JSON Schema.
+_DECIMAL = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 # `Decimal` takes more than `float` does, such as "sNaN" and "NaN1".
 _NO_NUMBER = re.compile(r"[+-]?(?:inf(?:inity)?|s?nan\d*)", re.IGNORECASE)
 FINITE = "Expected a finite number"
@@ -381,6 +383,7 @@ def schemas_of(
         )
     except KeyError as error:
         raise TypeError(f"two types have the name of {error}") from error
+    _describe_decimals([*found, components])
     if not models:
         return list(found), components
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415 (optional)
@@ -394,6 +397,18 @@ def schemas_of(
     for name, schema in definitions["$defs"].items():
         components[f"pydantic.{name}"] = schema
     return renamed([*found], names), components
+
+
+def _describe_decimals(value: Any) -> None:  # Any: JSON
+    """Add to each ``Decimal`` what it may be."""
+    if isinstance(value, dict):
+        if value.get("format") == "decimal":
+            value.setdefault("pattern", _DECIMAL)
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    for each in value:
+        _describe_decimals(each)
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:  # Any: JSON
