@@ -1,14 +1,15 @@
 """A login: ``/`` counts visits, ``POST /login`` takes a name, ``POST /logout`` ends it.
 
 Try it with a cookie jar: ``curl -b jar -c jar -d ada http://localhost:8080/login``. Without
-SESSION_KEY every restart ends all sessions; ``secrets.token_urlsafe(32)`` makes a key.
+SESSION_KEY every restart ends all sessions; ``secrets.token_urlsafe(32)`` makes a key. Pages of
+other sites cannot log anybody in or out: ``curl -d ada -H 'origin: https://evil.example' ...``.
 """
 
 import os
 import secrets
 
 import trillium_trio as tt
-from trillium_trio.handlers import Router, Sessions
+from trillium_trio.handlers import Csrf, Router, Sessions
 
 
 async def visit(conn: tt.Conn) -> tt.Conn:
@@ -32,4 +33,4 @@ async def logout(conn: tt.Conn) -> tt.Conn:
 if __name__ == "__main__":
     key = os.environ.get("SESSION_KEY", secrets.token_urlsafe(32))
     router = Router().get("/", visit).post("/login", login).post("/logout", logout)
-    tt.config().run((Sessions(key=key), router))
+    tt.config().run((Csrf(), Sessions(key=key), router))

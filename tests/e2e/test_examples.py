@@ -189,10 +189,10 @@ def test_sessions_remember_a_visitor(start: Callable[[str], Program]) -> None:
     program = start("sessions")
     cookie = ""
 
-    def ask(method: str, path: str, body: bytes = b"") -> str:
+    def ask(method: str, path: str, body: bytes = b"", **fields: str) -> str:
         nonlocal cookie
         with closing(Connection(program.path)) as browser:
-            browser.request(method, path, body, {"cookie": cookie} if cookie else {})
+            browser.request(method, path, body, fields | ({"cookie": cookie} if cookie else {}))
             response = browser.getresponse()
             if (sent := response.getheader("set-cookie")) is not None:
                 cookie = sent.partition(";")[0]
@@ -201,6 +201,8 @@ def test_sessions_remember_a_visitor(start: Callable[[str], Program]) -> None:
     assert ask("GET", "/") == "200 stranger, visit 1\n"
     assert ask("POST", "/login", b"ada") == "303 "
     assert ask("GET", "/") == "200 ada, visit 2\n"
+    assert ask("POST", "/logout", origin="https://evil.example") == "403 Forbidden\n"
+    assert ask("GET", "/") == "200 ada, visit 3\n"
     assert ask("POST", "/logout") == "303 "
     assert ask("GET", "/") == "200 stranger, visit 1\n"
     program.stop()

@@ -10,6 +10,7 @@
     ConnId          an id for each request, its response and its log lines
     Cookies         what the client sent, and what the response sets
     Cors            what pages of other origins may do
+    Csrf            refuses what pages of other origins have a browser send
     ErrorPages      pages for errors, with the traceback where the service is developed
     EventStream     server-sent events from a generator, which may send a last one at the stop
     Forms           forms and uploads, urlencoded and multipart
@@ -37,6 +38,7 @@ from ._caching import CachingHeaders, check_preconditions
 from ._conn_id import ConnId, ConnIdFilter
 from ._cookies import CookieJar, Cookies
 from ._cors import Cors
+from ._csrf import Csrf
 from ._event_stream import Event, EventStream
 from ._health import Health
 from ._hosts import Host, RedirectHttps
@@ -83,6 +85,7 @@ __all__ = [
     "CookieJar",
     "Cookies",
     "Cors",
+    "Csrf",
     "ErrorPages",
     "Event",
     "EventStream",

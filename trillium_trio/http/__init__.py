@@ -15,6 +15,7 @@ know how they are received or sent.
     TypeMap         state, one value per type
     add_vary        the Vary field
     media_weight    what Accept says of a media type; accepted_codings of content codings
+    is_same_origin  the Origin field; parse_origin
     parse_cookies   the Cookie field; set_cookie renders Set-Cookie
     http_date       IMF-fixdate; parse_http_date reads all three forms
 
@@ -33,6 +34,7 @@ from ._entity_tag import EntityTag, parse_entity_tags
 from ._headers import Headers
 from ._http_config import HttpConfig
 from ._networks import IpAddress, Networks, parse_ip
+from ._origin import is_same_origin, parse_origin
 from ._ranges import MAX_RANGES, content_range, parse_byte_ranges, ranges_in_parts
 from ._request_head import RequestHead
 from ._state import TypeMap
@@ -63,6 +65,7 @@ __all__ = [
     "content_range",
     "http_date",
     "if_range_holds",
+    "is_same_origin",
     "judge_preconditions",
     "media_weight",
     "parse_byte_ranges",
@@ -70,6 +73,7 @@ __all__ = [
     "parse_entity_tags",
     "parse_http_date",
     "parse_ip",
+    "parse_origin",
     "ranges_in_parts",
     "reason_phrase",
     "set_cookie",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from ...codec import connection_options
+from ...http import is_same_origin
 from ._codec import negotiate
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ __all__ = ["Accepted", "Refused", "accept_key", "shake_hands"]
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKENS = re.compile(r"[ \t]*,[ \t]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#@\s]+)", re.IGNORECASE)
-_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 
 @final
@@ -150,20 +149,11 @@ def _is_key(key: str) -> bool:
 def _is_welcome(conn: Conn, origins: Collection[str] | None) -> bool:
     """Whether a page of the request's origin may connect, with the user's cookies.
 
-    Only browsers send the field, and CORS does not cover WebSockets. Behind a proxy that ends TLS
-    a request looks plain, so that its origin may be https where it is not.
+    Only browsers send the field, and CORS does not cover WebSockets.
     """
     found = conn.request_headers.get_all("origin")
     if not found:
         return True
     if origins is not None:
         return "*" in origins or (len(found) == 1 and found[0].lower() in origins)
-    parsed = _ORIGIN.fullmatch(found[0]) if len(found) == 1 else None
-    if parsed is None or conn.host is None:
-        return False
-    scheme = parsed["scheme"].lower()
-    if conn.is_secure and scheme != "https":
-        return False
-    port = _DEFAULT_PORTS.get(scheme, "")
-    authority, host = parsed["authority"].lower(), conn.host.lower()
-    return authority.removesuffix(port) == host.removesuffix(port)
+    return len(found) == 1 and is_same_origin(found[0], host=conn.host, is_secure=conn.is_secure)
