@@ -12,7 +12,7 @@ import pytest
 import trillium_trio as tt
 from trillium_trio.conn import Failure, Handler
 from trillium_trio.exceptions import ConfigError
-from trillium_trio.handlers import ErrorPages, Router
+from trillium_trio.handlers import ErrorPages, Router, SecurityHeaders
 from trillium_trio.testing import TestServer
 
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -105,6 +105,16 @@ async def test_ep_2_the_media_type_is_that_of_the_page() -> None:
     async with TestServer((ErrorPages(), typed)) as app:
         response = await app.get("/")
     response.assert_body("Conflict\n").assert_header("content-type", "text/plain; charset=utf-8")
+
+
+async def test_ep_2_the_policy_of_the_application_does_not_take_the_style_of_the_page() -> None:
+    policy = SecurityHeaders(content_security_policy="default-src 'self'")
+    async with TestServer((policy, ErrorPages(), fails)) as app:
+        page = await app.get("/http", headers=HTML)
+        text = await app.get("/http")
+    assert "style-src 'unsafe-inline'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    text.assert_header("content-security-policy", "default-src 'self'")
 
 
 async def test_ep_2_a_head_has_the_length_of_the_page() -> None:

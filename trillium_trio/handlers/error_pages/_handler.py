@@ -10,7 +10,7 @@ from ...conn import Conn, Failure, Handler
 from ...exceptions import ConfigError
 from ...http import add_vary, media_weight, reason_phrase
 from ._debug import debug_page
-from ._plain import html_page, problem_document
+from ._plain import CONTENT_SECURITY_POLICY, html_page, problem_document
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -117,6 +117,8 @@ def _set_page(conn: Conn, status: int, *, debug: str | None = None) -> None:
         conn.with_body(f"{reason_phrase(status) or status}\n")
     elif html >= problem:
         headers.set("content-type", f"{_HTML}; charset=utf-8")
+        if "content-security-policy" not in headers:
+            headers.set("content-security-policy", CONTENT_SECURITY_POLICY)
         conn.with_body((debug or html_page(status)).encode())
     else:
         headers.set("content-type", _PROBLEM)

@@ -7,7 +7,10 @@ from html import escape
 
 from ...http import reason_phrase
 
-__all__ = ["STYLE", "html_page", "problem_document"]
+__all__ = ["CONTENT_SECURITY_POLICY", "STYLE", "html_page", "problem_document"]
+
+# Of the pages here: that of the application may not allow their style.
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:15vh auto 0;padding:0 1rem;"
