@@ -109,8 +109,8 @@ CREDENTIALS = {
 }
 
 
-# Those that answer by themselves have tests of their own for it.
-ALONE = {"Channels", "EventStream", "OpenApi", "Static", "WebSocket"}
+# Those that answer by themselves have tests of their own for it, and those that need a server.
+ALONE = {"Channels", "EventStream", "OpenApi", "Postgres", "Static", "WebSocket"}
 
 
 def test_every_handler_is_tried() -> None:

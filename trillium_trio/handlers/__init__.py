@@ -20,6 +20,7 @@
     Host            which hosts are served; RedirectHttps
     Logger          a line for each request: an access log
     OpenApi         describes the functions of a router that are under api
+    Postgres        a database: functions in transactions, what it notifies
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
@@ -55,6 +56,7 @@ from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
 from .logger import Logger
+from .postgres import Postgres
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
 from .static import Static
@@ -109,6 +111,7 @@ __all__ = [
     "Params",
     "Part",
     "PartReader",
+    "Postgres",
     "Problem",
     "RateLimit",
     "RedirectHttps",
