@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import trillium_trio as tt
 from tests.wire import settled
@@ -17,8 +18,6 @@ from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from trio.testing import MockClock
 
     from trillium_trio.testing import TestResponse
 
@@ -40,6 +39,19 @@ async def test_lm_1_a_client_that_asks_too_often_is_answered_429(
         assert await statuses(app, 2) == [200, 429]
         await trio.sleep(6)
         assert await statuses(app, 4) == [200, 200, 200, 429]
+
+
+def test_lm_1_it_begins_anew_in_another_run_of_trio() -> None:
+    limit = RateLimit(1, per=10)
+
+    async def ask() -> None:
+        async with TestServer((limit, "ok")) as app:
+            assert await statuses(app, 2) == [200, 429]
+
+    for start in (1e9, 1e6):  # their clocks have nothing to do with one another
+        clock = MockClock()
+        clock.jump(start)
+        trio.run(ask, clock=clock)
 
 
 async def test_lm_1_clients_are_counted_by_key(autojump_clock: MockClock) -> None:

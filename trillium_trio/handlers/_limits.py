@@ -56,6 +56,19 @@ class RateLimit(Handler):
         self._max_keys = max_keys
         # When everything that a key has asked for will be earned back, on trio's clock.
         self._earned: OrderedDict[object, float] = OrderedDict()
+        # The run whose clock that is.
+        self._trio_run: object = None
+
+    async def init(self, info: Info) -> None:
+        """Begin to count, also where it has served in another run of trio.
+
+        Cancellation:
+          None: it does not wait.
+        """
+        trio_run = trio.lowlevel.current_trio_token()
+        if self._trio_run is not trio_run:
+            self._trio_run = trio_run
+            self._earned.clear()
 
     async def run(self, conn: Conn) -> Conn:
         """Pass the request on, or refuse it.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import Protocol, final
-
-import trio
 
 from ..._util import check_count
 
@@ -65,7 +64,7 @@ class MemoryStore(SessionStore):
           None: it does not wait.
         """
         ends, record = self._records.get(ident, (0.0, ""))
-        if trio.current_time() >= ends:
+        if time.time() >= ends:
             self._records.pop(ident, None)
             return None
         self._records.move_to_end(ident)
@@ -79,7 +78,7 @@ class MemoryStore(SessionStore):
         """
         if not is_new and await self.load(ident) is None:
             return False
-        self._records[ident] = trio.current_time() + max_age, record
+        self._records[ident] = time.time() + max_age, record
         self._records.move_to_end(ident)
         while len(self._records) > self._max:
             self._records.popitem(last=False)
