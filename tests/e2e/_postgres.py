@@ -83,7 +83,12 @@ class Postgres:
                 stderr=log,
             )
         deadline = time.monotonic() + _TIMEOUT_SECONDS
-        command = [self._program("pg_isready"), "-q", f"--host={self._folder}"]
+        command = [
+            self._program("pg_isready"),
+            "-q",
+            f"--host={self._folder}",
+            "--username=postgres",
+        ]
         while subprocess.run(command, check=False).returncode:
             assert self._process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log

@@ -202,7 +202,7 @@ async def test_ch_9_a_broker_belongs_to_one_handler(tmp_path: Path) -> None:
 
 
 def test_ch_9_settings_of_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(tt.ConfigError, match=r"RedisBroker\.url"):
+    with pytest.raises(tt.ConfigError, match=r"Redis\.url"):
         RedisBroker("http://localhost")
     with pytest.raises(tt.ConfigError, match=r"RedisBroker\.timeout"):
         RedisBroker(timeout=0)

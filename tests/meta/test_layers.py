@@ -34,8 +34,8 @@ L0  exceptions _log  _util
 # Narrower than the layers allow: these folders import nothing of ours but what is named.
 IMPORTS_ONLY = {"swansong": {"_log", "exceptions"}}
 
-# Handlers are independent of one another, but for these, which stand on another.
-STANDS_ON = {"channels": "websocket"}
+# Handlers are independent of one another, but for these, which stand on others.
+STANDS_ON = {"channels": {"redis", "websocket"}}
 
 # Plain values and parsers: no event loop and no socket.
 SANS_IO = {"http", "codec"}
@@ -126,7 +126,8 @@ def check_own_import(path: str, found: Import) -> Iterator[str]:
         siblings = target[1:] or ((found.name,) if found.name else ())
         own_folder = path.split("/")[1:-1]
         is_own = bool(own_folder) and [*siblings[:1]] == own_folder
-        stands_on_it = bool(own_folder) and [STANDS_ON.get(own_folder[0])] == [*siblings]
+        below = STANDS_ON.get(own_folder[0], set()) if own_folder else set()
+        stands_on_it = len(siblings) == 1 and siblings[0] in below
         is_free = is_own or stands_on_it
         if home == "handlers" and path != "handlers/__init__.py" and not is_free:
             yield f"a handler imports its sibling {'.'.join(siblings)}"
@@ -197,14 +198,21 @@ def violations(sources: Mapping[str, str]) -> list[str]:
         for each in imports(path, tree):
             found += [f"{path}:{each.line}: {text}" for text in check_import(path, each)]
             if is_optional(each.module[0]):
-                importers.setdefault(each.module[0], set()).add(path)
+                importers.setdefault(each.module[0], set()).add(place(path))
         for node in ast.walk(tree):
             line = getattr(node, "lineno", 0)
             found += [f"{path}:{line}: {text}" for text in check_use(path, node)]
     for root, paths in sorted(importers.items()):
         if len(paths) > 1:
-            found.append(f"{root} is optional; one file imports it, not {', '.join(sorted(paths))}")
+            places = ", ".join(sorted(paths))
+            found.append(f"{root} is optional; one place imports it, not {places}")
     return found
+
+
+def place(path: str) -> str:
+    """Return where an optional dependency may be imported: a file, or the folder of a handler."""
+    home, *rest = path.split("/")
+    return f"{home}/{rest[0]}/" if home == "handlers" and len(rest) > 1 else path
 
 
 def siblings(path: str, found: Import, known: Collection[str]) -> Iterator[str]:
@@ -418,10 +426,15 @@ def test_the_checker_catches(case: str) -> None:
     assert complaint in found
 
 
-def test_the_checker_catches_an_optional_dependency_in_two_files() -> None:
+def test_the_checker_catches_an_optional_dependency_in_two_places() -> None:
     assert violations({"asgi/_a.py": "import h2", "conn/_b.py": "import h2.events"}) == [
-        "h2 is optional; one file imports it, not asgi/_a.py, conn/_b.py"
+        "h2 is optional; one place imports it, not asgi/_a.py, conn/_b.py"
     ]
+    two_handlers = {"handlers/x/_a.py": "import h2", "handlers/y/_b.py": "import h2"}
+    assert violations(two_handlers) == [
+        "h2 is optional; one place imports it, not handlers/x/, handlers/y/"
+    ]
+    assert violations({f"handlers/x/{name}.py": "import h2" for name in ("_a", "_b")}) == []
 
 
 def test_every_folder_stands_in_the_table() -> None:

@@ -1,4 +1,4 @@
-"""Ready-made handlers: one file or folder each; none imports another, but Channels WebSocket.
+"""Ready-made handlers: one file or folder each; none imports another, but Channels two.
 
 .. code-block:: text
 
@@ -21,6 +21,7 @@
     Logger          a line for each request: an access log
     OpenApi         describes the functions of a router that are under api
     Postgres        a database: functions in transactions, what it notifies
+    Redis           a client of Redis
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
     Sessions        what a server remembers of a browser, in a sealed cookie or a store
@@ -56,7 +57,8 @@ from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
 from .logger import Logger
-from .postgres import Postgres
+from .postgres import Postgres, PostgresStore
+from .redis import Redis, RedisStore
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
 from .static import Static
@@ -112,10 +114,13 @@ __all__ = [
     "Part",
     "PartReader",
     "Postgres",
+    "PostgresStore",
     "Problem",
     "RateLimit",
     "RedirectHttps",
+    "Redis",
     "RedisBroker",
+    "RedisStore",
     "Refused",
     "Renderer",
     "Router",

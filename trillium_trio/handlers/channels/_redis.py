@@ -11,7 +11,8 @@ import trio
 
 from ..._log import SafeLogger, text_of
 from ..._util import check_number
-from ...exceptions import ConfigError, MisuseError
+from ...exceptions import MisuseError
+from ..redis import Redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -57,13 +58,9 @@ class RedisBroker:
         channel: str = "trillium-channels",
         timeout: float = 5.0,
     ) -> None:
-        _require_coredis()
         check_number("RedisBroker.timeout", timeout, least=0.1)
-        if not url.startswith(("redis://", "rediss://", "unix://")):
-            # Not the URL itself, which may hold a password.
-            raise ConfigError("RedisBroker.url must begin with redis://, rediss:// or unix://")
+        self._redis = Redis(url, timeout=timeout)
         self.unpublished: int = 0
-        self._url = url
         self._channel = channel
         self._timeout = timeout
         self._client: Any = None  # coredis.Redis[bytes], optional
@@ -146,21 +143,13 @@ class RedisBroker:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple[Any, Any]]:  # coredis's, optional
-        from coredis import Redis  # noqa: PLC0415 (optional)
-        from coredis.retry import NoRetryPolicy  # noqa: PLC0415
-
-        # Its own policy is to try again, and to say nothing.
-        never = NoRetryPolicy()
-        timeout = self._timeout
         async with (
-            Redis.from_url(
-                self._url, retry_policy=never, connect_timeout=timeout, stream_timeout=timeout
-            ) as client,
+            self._redis.connected() as client,
             client.pubsub(
                 channels=[self._channel],
-                retry_policy=never,
-                subscription_timeout=timeout,
-                max_idle_seconds=timeout,
+                retry_policy=client.retry_policy,
+                subscription_timeout=self._timeout,
+                max_idle_seconds=self._timeout,
             ) as subscription,
         ):
             yield client, subscription
@@ -170,7 +159,7 @@ class RedisBroker:
             self._is_lost = True
             logger.warning(
                 "Redis at %s is lost, broadcasts stay in their process: %s",
-                self._where,
+                self._redis.where,
                 text_of(repr, _first(error)),  # a record would keep the connection's frames
             )
 
@@ -180,18 +169,12 @@ class RedisBroker:
             self._is_lost = False
             logger.info(
                 "Redis at %s is back; %d broadcasts of this process stayed in it",
-                self._where,
+                self._redis.where,
                 missed,
             )
 
-    @property
-    def _where(self) -> str:
-        """The URL without the password in it."""
-        scheme, separator, rest = self._url.partition("://")
-        return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
     def __repr__(self) -> str:
-        return f"<RedisBroker {self._where} {self._channel}>"
+        return f"<RedisBroker {self._redis.where} {self._channel}>"
 
 
 def _first(error: BaseException) -> BaseException:
@@ -199,13 +182,3 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _require_coredis() -> None:
-    try:
-        import coredis  # noqa: F401, PLC0415 (optional)
-    except ImportError as error:
-        raise ImportError(
-            "RedisBroker needs the library coredis: pip install 'trillium-trio[redis]'",
-            name="coredis",
-        ) from error
