@@ -11,6 +11,8 @@ MyST or as an HTML comment, which GitHub hides, too:
 
     % test: compile            the block is compiled, not run
     % test: skip-run REASON    the block is neither; it has to say why
+    % test: file NAME          a file of a program that the page builds, of any language; it is
+                               tested elsewhere
 """
 
 from __future__ import annotations
@@ -28,10 +30,13 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Mode = Literal["run", "compile", "skip-run"]
+Mode = Literal["run", "compile", "skip-run", "file"]
 
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*([^`]*)$")
 DIRECTIVE = re.compile(r"^\s*(?:%|<!--)\s*test:\s*(?P<mode>\S+)\s*(?P<reason>.*?)\s*(?:-->)?\s*$")
+FILE = re.compile(
+    r"^% test: file (?P<name>\S+)\n```\w+\n(?P<text>.*?^)```$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,8 @@ def mode_from_line(line: str) -> Mode:
             raise ValueError(msg)
         case "skip-run", _:
             return "skip-run"
+        case "file", name if name:
+            return "file"
         case _:
             msg = f"no such way to treat a block: {line.strip()}"
             raise ValueError(msg)
@@ -94,11 +101,17 @@ def snippets(page: str) -> Iterator[Snippet]:
         if language == ["python"]:
             source = textwrap.dedent("\n".join(lines[at + 1 : end])) + "\n"
             yield Snippet(source=source, line=at + 2, mode=mode_from_line(above))
-        elif DIRECTIVE.match(above):
+        elif DIRECTIVE.match(above) and mode_from_line(above) != "file":
             msg = f"line {at}: this comment stands above a block that is not Python"
             raise ValueError(msg)
         above = ""
         at = end + 1
+
+
+def files(page: str) -> Iterator[tuple[str, str]]:
+    """Find the files that a page shows: their names and what is in them."""
+    for found in FILE.finditer(page):
+        yield found["name"], found["text"]
 
 
 def run_page(page: str, *, name: str, module: types.ModuleType, timeout: float) -> int:
@@ -112,7 +125,7 @@ def run_page(page: str, *, name: str, module: types.ModuleType, timeout: float) 
     """
     count = 0
     for snippet in snippets(page):
-        if snippet.mode == "skip-run":
+        if snippet.mode in {"skip-run", "file"}:
             continue
         code = compile(
             # Padding, so that a traceback shows the line of the page.

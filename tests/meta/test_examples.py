@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 # What a reader takes in at one glance.
 MAX_LINES = 60
 
-EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+# The one that is a package; `tests/e2e/test_shop.py` executes it.
+SHOP = sorted((ROOT / "examples" / "shop").glob("*.py"))
+MAX_LINES_OF_SHOP = 650
+MAX_LINES_OF_A_FILE = 125
 
 
 def is_main_guard(node: ast.stmt) -> bool:
@@ -54,6 +59,16 @@ def test_an_example_only_defines_when_imported() -> None:
 def test_an_example_is_short() -> None:
     lengths = {relative(each): len(each.read_text("utf-8").splitlines()) for each in EXAMPLES}
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_the_shop_is_not_long_either() -> None:
+    lengths = [len(each.read_text("utf-8").splitlines()) for each in SHOP]
+    assert 0 < sum(lengths) <= MAX_LINES_OF_SHOP
+    assert max(lengths) <= MAX_LINES_OF_A_FILE
+    for example in SHOP:
+        tree = parse(example)
+        assert ast.get_docstring(tree), relative(example)
+        assert list(side_effects(tree)) == [], relative(example)
 
 
 def test_an_example_is_executed_by_a_test() -> None:
