@@ -89,7 +89,7 @@ def forms() -> Talk:
     yield Ask(
         method="POST", path="/sign-up", headers=FORM, body=b"name=Ada&likes=tea&likes=t%C3%A9"
     )
-    missing = {"flask": 400, "quart-trio": 400, "fastapi": 422}
+    missing = {"aiohttp": 500, "fastapi": 422}
     yield Ask(
         method="POST",
         path="/sign-up",

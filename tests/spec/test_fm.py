@@ -509,3 +509,24 @@ async def test_fm_8_without_the_extra_the_error_says_what_to_install(
     (await post(TWO_FILES)).assert_status(500)
     assert "pip install 'trillium-trio[multipart]'" in caplog.text
     (await post(b"a=1", URLENCODED)).assert_ok()
+
+
+async def test_fm_9_a_field_that_is_missing_is_a_400(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    async def need(conn: tt.Conn) -> tt.Conn:
+        form = await Forms.of(conn).read()
+        assert "name" not in form
+        assert form.get("name") is None
+        assert form.files.get("picture") is None
+        for find in (lambda: form["name"], lambda: form.files["picture"]):
+            with pytest.raises(KeyError):
+                find()
+        return conn.ok(form["name"] if conn.path == "/field" else form.files["picture"].filename)
+
+    async with TestServer((Forms(), need)) as app:
+        for path in ("/field", "/file"):
+            (await app.post(path, body="a=b", headers=URLENCODED)).assert_status(400)
+    assert "the form has no field 'name'" in caplog.text
+    assert "the form has no file 'picture'" in caplog.text
+    assert "Traceback" not in caplog.text

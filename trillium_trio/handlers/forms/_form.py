@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast, final
 from anyio.to_thread import run_sync
 
 from ...conn import OnConn
+from ...exceptions import BadRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,12 +118,23 @@ class Upload:
         return f"<Upload {self.name!r}: {self.filename!r}, {self.size} bytes>"
 
 
+class _Missing(BadRequest, KeyError):
+    """What was asked for is not in the form."""
+
+
+class _Files(dict[str, Upload]):
+    def __missing__(self, name: str) -> Upload:
+        raise _Missing(f"the form has no file {name!r}")
+
+
 @final
 class Form(OnConn, Mapping[str, str], left_by="Forms"):
     """The fields of a form, by name; of several of one name, the first: ``form["title"]``.
 
+    Who asks for one that is not there gets a `KeyError` that is answered with 400.
+
     Attributes:
-      files: The first file of each name.
+      files: The first file of each name; likewise.
     """
 
     __slots__ = ("_fields", "_uploads", "files")
@@ -130,7 +142,7 @@ class Form(OnConn, Mapping[str, str], left_by="Forms"):
     def __init__(self) -> None:
         self._fields: dict[str, list[str]] = {}
         self._uploads: dict[str, list[Upload]] = {}
-        self.files: dict[str, Upload] = {}
+        self.files: dict[str, Upload] = _Files()
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of a name, in the order in which they were sent."""
@@ -141,7 +153,10 @@ class Form(OnConn, Mapping[str, str], left_by="Forms"):
         return list(self._uploads.get(name, ()))
 
     def __getitem__(self, name: str) -> str:
-        return self._fields[name][0]
+        try:
+            return self._fields[name][0]
+        except KeyError:
+            raise _Missing(f"the form has no field {name!r}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
