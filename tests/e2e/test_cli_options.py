@@ -635,7 +635,11 @@ def test_cl_13_a_shell_completes_options_values_and_files(tmp_path: Path) -> Non
         )
         return found.stdout.splitlines()
 
-    assert complete("--drain") == ["plain,--drain-delay", "plain,--drain-timeout"]
+    assert complete("--drain-") == [
+        "plain,--drain-delay",
+        "plain,--drain-timeout",
+        "plain,--drain-spread",
+    ]
     assert complete("--log-format", "") == ["plain,plain", "plain,json"]
     # The shell completes these by itself.
     assert complete("--certfile", "ce") == ["file,ce"]

@@ -10,7 +10,14 @@ from tests.meta._tree import ROOT
 
 PAGE = (ROOT / "docs" / "how-to" / "limits-and-timeouts.md").read_text(encoding="utf-8")
 UNITS = {"s": 1, "KiB": 1024, "MiB": 1024**2, "bytes/s": 1, "": 1}
-DRAIN = ("drain_delay", "keepalive_grace", "drain_timeout", "cleanup_timeout", "report_interval")
+DRAIN = (
+    "drain_delay",
+    "keepalive_grace",
+    "drain_timeout",
+    "drain_spread",
+    "cleanup_timeout",
+    "report_interval",
+)
 
 
 def shown(heading: str) -> dict[str, float | None]:

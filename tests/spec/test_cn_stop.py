@@ -14,7 +14,7 @@ import trio
 from trio.testing import lockstep_stream_pair
 
 import trillium_trio as tt
-from tests.wire import chunked, request, serving, settled
+from tests.wire import Peer, chunked, request, serving, settled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,6 +79,37 @@ async def test_cn_2_who_is_idle_for_longer_is_closed_at_once(
         assert await client.ends()
         await app.handle
         assert trio.current_time() == stop
+
+
+async def test_sv_6_idle_connections_are_closed_one_after_the_other(autojump_clock: object) -> None:
+    ends: list[float] = []
+
+    async def wait_for_end(client: Peer) -> None:
+        assert await client.ends()
+        ends.append(trio.current_time())
+
+    async with (
+        serving(hello, tt.config().with_drain_spread(10)) as app,
+        trio.open_nursery() as idle,
+    ):
+        clients = [app.connect() for _ in range(10)]
+        for client in clients[:-1]:
+            await client.get()
+            idle.start_soon(wait_for_end, client)
+        asking = clients[-1]
+        await trio.sleep(GRACE)
+        stop = trio.current_time()
+        app.handle.shut_down()
+        await trio.sleep(0.5)
+        # Nobody was notified so far, and a request is still served.
+        assert ends == []
+        assert (await asking.get()).closes
+        report = await app.handle
+    seconds = [round(end - stop, 3) for end in ends]
+    assert len(seconds) == len(clients) - 1
+    # One a second; in one of them it was the turn of who had gone.
+    assert {*seconds} < {*range(1, 11)}
+    assert report.is_clean
 
 
 async def test_cn_1_the_drain_delay_is_no_stop(autojump_clock: object) -> None:

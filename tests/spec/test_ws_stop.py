@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from tests.spec._websockets import (
 )
 from trillium_trio import ShuttingDownError, WebSocketClosed
 from trillium_trio.handlers import WebSocket
+from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -167,6 +169,29 @@ async def test_ws_6_receiving_ends_that_much_after_the_stop(
         assert [message async for message in ws] == []
         assert ws.close_code == 1001
     assert times == [start + grace]
+
+
+async def test_ws_6_with_a_spread_each_is_told_at_a_time_of_its_own(
+    autojump_clock: MockClock,
+) -> None:
+    times: list[float] = []
+
+    async def fn(ws: WebSocketConn) -> None:
+        async for _ in ws:
+            pass
+        times.append(trio.current_time())
+
+    config = tt.config().with_drain_spread(10)
+    async with TestServer(WebSocket(fn, stop_grace=1), config) as app, AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(app.websocket()) for _ in range(20)]
+        await wait_all_tasks_blocked()
+        app.shut_down()
+        start = trio.current_time()
+        for ws in sockets:
+            assert [message async for message in ws] == []
+            assert ws.close_code == 1001
+    assert len(set(times)) == 20
+    assert start + 1 <= min(times) < start + 6 < max(times) <= start + 11
 
 
 async def test_ws_6_with_inf_it_is_the_peer_that_ends(autojump_clock: MockClock) -> None:

@@ -67,6 +67,7 @@ class _Settings:
     http: HttpConfig = field(default_factory=HttpConfig)
     drain_delay: float = 0.0
     drain_timeout: float | None = None
+    drain_spread: float = 0.0
     cleanup_timeout: float = 5.0
 
 

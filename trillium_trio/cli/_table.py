@@ -233,6 +233,7 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
         _field("drain_delay"),
         _field("keepalive_grace"),
         _field("drain_timeout"),
+        _field("drain_spread"),
         _field("cleanup_timeout"),
         _field("report_interval"),
     ),

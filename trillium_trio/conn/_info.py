@@ -36,6 +36,10 @@ class ServerSettings(Protocol):
         """Seconds that a drain waits for guards; None: for ever."""
 
     @property
+    def drain_spread(self) -> float:
+        """Seconds in which connections that owe nothing are told of the stop."""
+
+    @property
     def cleanup_timeout(self) -> float:
         """Seconds allowed for clean-up."""
 

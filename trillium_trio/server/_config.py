@@ -87,6 +87,10 @@ class Config(Settings):
         """Return a copy with this `drain_timeout`."""
         return replace(self, drain_timeout=drain_timeout)
 
+    def with_drain_spread(self, drain_spread: float) -> Self:
+        """Return a copy with this `drain_spread`."""
+        return replace(self, drain_spread=drain_spread)
+
     def with_cleanup_timeout(self, cleanup_timeout: float) -> Self:
         """Return a copy with this `cleanup_timeout`."""
         return replace(self, cleanup_timeout=cleanup_timeout)

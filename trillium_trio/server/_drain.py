@@ -5,7 +5,8 @@
     (0) stop            response heads now carry `Connection: close`; interrupts fire
     (1) drain_delay     listeners still accept
     (2) close           each listener's queue is emptied and the listener closed, in one step
-    (3) notice          every connection is notified once: idle ones close, or get the grace
+    (3) notice          every connection is notified once, within drain_spread: idle ones close, or
+                        get the grace
     (4) wait            until connections, background work and guards are gone
         or deadline     report, then cut, connection by connection
     (5) clean-up        services are cancelled, lifespans exit, within a time limit
@@ -41,7 +42,7 @@ class Drain:
     Args:
       swansong: The server's own node.
       name: The server's name in logs.
-      delay, timeout, report_interval: See `Config`.
+      delay, timeout, spread, report_interval: See `Config`.
       describe: Names what the drain waits for when no connection and no guard is left.
       notifier: Notified of the stop and of the drain's progress.
       linger: Seconds beyond the deadline for a connection that only has to close.
@@ -54,6 +55,7 @@ class Drain:
         name: str,
         delay: float,
         timeout: float | None,
+        spread: float,
         report_interval: float,
         describe: Callable[[], str | None],
         notifier: Notifier,
@@ -63,6 +65,7 @@ class Drain:
         self._name = name
         self._delay = delay
         self._timeout = timeout
+        self._spread = spread
         self._report_interval = report_interval
         self._describe = describe
         self._notifier = notifier
@@ -97,7 +100,14 @@ class Drain:
         with attach_scope(self._swansong, counts=False) as limit:
             if self._timeout is not None:
                 limit.deadline = min(limit.deadline, trio.current_time() + self._timeout)
-            await self._until_gone(service)
+            if self._spread > 0:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(service.notify_within, self._spread)
+                    await self._until_gone(service)
+                    nursery.cancel_scope.cancel()
+            else:
+                service.notify()
+                await self._until_gone(service)
         if limit.cancelled_caught:
             self._cut(service, tasks)
 

@@ -271,6 +271,7 @@ class Server:
             name=self._name,
             delay=config.drain_delay,
             timeout=config.drain_timeout,
+            spread=config.drain_spread,
             report_interval=config.report_interval,
             describe=self._describe_wait,
             notifier=notifier,

@@ -45,6 +45,9 @@ class Settings:
         Prevents: losing requests that cross the close on the wire.
       drain_timeout: How long to wait then for requests before they are cut. Default: None: as long
         as they take, with progress reports. Unit: seconds.
+      drain_spread: The time in which idle connections and WebSockets are told of the stop, each at
+        a moment of its own, once the listeners are closed. Default: 0, all at once. Unit: seconds.
+        Prevents: all clients connecting to the successor in one moment.
       cleanup_timeout: How long all lifespans together may take to end. Default: 5. Unit: seconds.
         Prevents: a process that does not end.
       report_interval: How often a drain in progress logs what it waits for. Default: 5.
@@ -66,6 +69,7 @@ class Settings:
     drain_delay: float = 0.0
     keepalive_grace: float = 0.5
     drain_timeout: float | None = None
+    drain_spread: float = 0.0
     cleanup_timeout: float = 5.0
     report_interval: float = 5.0
     shared_state: tuple[object, ...] = ()
@@ -89,6 +93,7 @@ class Settings:
         check_number("Config.keepalive_grace", self.keepalive_grace, least=0.0)
         if self.drain_timeout is not None:
             check_number("Config.drain_timeout", self.drain_timeout, least=0.0)
+        check_number("Config.drain_spread", self.drain_spread, least=0.0)
         check_number("Config.cleanup_timeout", self.cleanup_timeout, least=0.0)
         check_number("Config.report_interval", self.report_interval, least=0.001)
         _check_type("shared_state", self.shared_state, tuple)

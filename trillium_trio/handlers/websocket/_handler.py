@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Literal, final
@@ -130,6 +131,8 @@ class WebSocket(Handler):
         self._write_timeout = HttpConfig().write_timeout if write_timeout is None else write_timeout
         self._close_timeout = close_timeout
         self._stop_grace = stop_grace
+        # Of the server: not all peers are to come back in one moment.
+        self._spread = 0.0
         self._stop_code = stop_code
 
     async def init(self, info: Info) -> None:
@@ -140,6 +143,7 @@ class WebSocket(Handler):
         """
         if not self._has_write_timeout:
             self._write_timeout = info.config.http.write_timeout
+        self._spread = info.config.drain_spread
 
     async def run(self, conn: Conn) -> Conn:
         """Make the handshake, or refuse it and halt.
@@ -196,7 +200,7 @@ class WebSocket(Handler):
             ahead,
             subprotocol=accepted.subprotocol,
             close_timeout=self._close_timeout,
-            stop_grace=self._stop_grace,
+            stop_grace=self._stop_grace + random.uniform(0, self._spread),  # noqa: S311 (no secret)
             stop_code=self._stop_code,
         )
         nursery.start_soon(watch_stop, ws, wire)
