@@ -68,6 +68,7 @@ class Driver:
         } | {name: str(value) for name, value in given.items()}
         self._conninfo = psycopg.conninfo.make_conninfo(**settings)
         self._connect = psycopg.Connection[Any].connect
+        self._has_cancel_safe = psycopg.capabilities.has_cancel_safe()
         self.pq: Any = psycopg.pq  # its types are those of an optional module
         self.lost: type[Exception] = psycopg.OperationalError
         self.where: str = _where(
@@ -91,6 +92,24 @@ class Driver:
         """
         # Transactions are begun explicitly, see `Call`.
         return Link(self._connect(self._conninfo, autocommit=True))
+
+    def cancel(self, link: Link, timeout: float) -> None:
+        """Cancel what another thread does on a connection. It blocks.
+
+        Raises:
+          Exception: The database was not told.
+        """
+        if self._has_cancel_safe:
+            link.connection.cancel_safe(timeout=timeout)
+            return
+        # What libpq has for it before version 17 blocks without an end, and psycopg's binary module
+        # would keep all threads of this process waiting with it.
+        other = self.connect()
+        try:
+            pid = link.connection.info.backend_pid
+            other.connection.execute("SELECT pg_cancel_backend(%s)", [pid])
+        finally:
+            other.close()
 
 
 @final

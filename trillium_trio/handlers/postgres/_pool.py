@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, final
 import trio
 
 from ..._log import SafeLogger
+from ._driver import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,7 +240,10 @@ class Call(Generic[T]):
                 return
             try:
                 if self._has_begun:
-                    link.connection.cancel_safe(timeout=_CANCEL_SECONDS)
+                    self._pool.driver.cancel(link, _CANCEL_SECONDS)
             except Exception as error:
-                logger.warning("%s on %s: %s", self._name, self._pool.driver.where, error)
+                logger.warning(
+                    "%s on %s could not be cancelled: %s",
+                    *(self._name, self._pool.driver.where, reason_of(error)),
+                )
             link.sever()
