@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from psycopg.conninfo import conninfo_to_dict
 from websockets.sync.client import unix_connect
 
 from tests.codings import CODINGS, decode
+from tests.e2e._postgres import Postgres, needs_postgres
 from tests.meta._tree import ROOT
 
 if TYPE_CHECKING:
@@ -437,6 +439,23 @@ def test_channels_are_rooms(start: Callable[[str], Program]) -> None:
             assert list(each) == []
             assert each.close_code == 1001
     program.wait_end()
+
+
+@needs_postgres
+def test_a_guest_book_outlives_its_server(
+    start: Callable[[str], Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Postgres() as server:
+        for name, value in conninfo_to_dict(server.url).items():
+            monkeypatch.setenv({"dbname": "PGDATABASE"}.get(name, f"PG{name.upper()}"), str(value))
+        program = start("guestbook")
+        assert program.get("/") == "200 "
+        assert program.get("/", "POST", b"hello from Ada") == "303 "
+        program.stop()
+        program = start("guestbook")
+        assert program.get("/", "POST", b"and from Bob'); --") == "303 "
+        assert program.get("/") == "200 and from Bob'); --\nhello from Ada\n"
+        program.stop()
 
 
 def test_several_servers_go_down_as_one() -> None:
