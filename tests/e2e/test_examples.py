@@ -24,6 +24,7 @@ import trio
 from psycopg.conninfo import conninfo_to_dict
 from websockets.sync.client import unix_connect
 
+import trillium_trio as tt
 from tests.codings import CODINGS, decode
 from tests.e2e._postgres import Postgres, needs_postgres
 from tests.meta._tree import ROOT
@@ -225,6 +226,24 @@ def test_guarded_asks_for_a_token_and_limits_time(start: Callable[[str], Program
     assert ask("/?5", "letmein").startswith("503 ")
     assert program.get("/readyz").startswith("200 ")
     assert "429" in {ask("/", "wrong")[:3] for _ in range(20)}
+
+
+def test_proxy_passes_on_to_those_that_are_there(
+    start: Callable[[str], Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tt.config().bind_tcp("127.0.0.1:0").without_signals()
+    with config.spawn("one") as one, config.spawn("two") as two:
+        ports = (one.port, two.port)
+        monkeypatch.setenv("UPSTREAMS", " ".join(f"http://127.0.0.1:{port}" for port in ports))
+        program = start("proxy")
+        assert program.get("/edge") == "200 the edge itself\n"
+        assert program.get("/readyz").startswith("200 ")
+        assert {program.get("/x") for _ in range(4)} == {"200 one", "200 two"}
+        two.shut_down().block()
+        assert {program.get("/x") for _ in range(4)} == {"200 one"}
+        one.shut_down().block()
+        assert program.get("/x") == "502 Bad Gateway\n"
+        assert f"http://127.0.0.1:{one.port} cannot be reached" in program.stop()
 
 
 def test_files_serves_the_examples(start: Callable[[str], Program]) -> None:

@@ -110,7 +110,7 @@ CREDENTIALS = {
 
 
 # Those that answer by themselves have tests of their own for it, and those that need a server.
-ALONE = {"Channels", "EventStream", "OpenApi", "Postgres", "Redis", "Static", "WebSocket"}
+ALONE = {"Channels", "EventStream", "OpenApi", "Postgres", "Proxy", "Redis", "Static", "WebSocket"}
 
 
 def test_every_handler_is_tried() -> None:

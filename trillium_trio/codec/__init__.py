@@ -29,7 +29,7 @@ has been sent, but those of `read_proxy_header`, which nobody could answer.
 
 from __future__ import annotations
 
-from ._body import ChunkedReader, LengthReader
+from ._body import FORBIDDEN_TRAILERS, ChunkedReader, LengthReader
 from ._framing import BodyFraming, connection_options, response_framing, shows_length
 from ._head import HeadLimits, is_head_started, read_head
 from ._proxy_header import ProxyHeader, read_proxy_header
@@ -49,6 +49,7 @@ from ._target import check_host
 
 __all__ = [
     "CHUNK_END",
+    "FORBIDDEN_TRAILERS",
     "LAST_CHUNK",
     "BodyFraming",
     "ChunkedReader",

@@ -52,6 +52,7 @@ FORBIDDEN_TRAILERS = frozenset(
         *("content-encoding", "content-type", "content-range", "content-location"),
     )
 )
+"""Lower-case names of fields that no trailer may have."""
 # Those that frame or route the message, or control the connection. A request with one is refused:
 # a server that merges it reads a different message than we do. The others are dropped (RFC 9112,
 # 7.1.2). In a response, each forbidden field is an error of the handler.

@@ -21,6 +21,7 @@
     Logger          a line for each request: an access log
     OpenApi         describes the functions of a router that are under api
     Postgres        a database: functions in transactions, what it notifies
+    Proxy           passes requests on to upstreams: a reverse proxy
     Redis           a client of Redis
     Router          the handler of the most specific route; Params has its parameters
     SecurityHeaders response fields that make browsers more careful
@@ -58,6 +59,7 @@ from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
 from .logger import Logger
 from .postgres import Postgres, PostgresStore
+from .proxy import Proxy
 from .redis import Redis, RedisStore
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
@@ -116,6 +118,7 @@ __all__ = [
     "Postgres",
     "PostgresStore",
     "Problem",
+    "Proxy",
     "RateLimit",
     "RedirectHttps",
     "Redis",
