@@ -36,6 +36,7 @@ from ._link import Link
 from ._location import checked_root_path, located, mounted_prefix, split_target
 from ._on_conn import Client, Failure, HasState, Mounted, OnConn
 from ._params import Params
+from ._readiness import Readiness
 from ._request_body import RequestBody, RequestSource
 from ._sent import Outcome, Sent
 from ._upgrade import Upgrade
@@ -55,6 +56,7 @@ __all__ = [
     "OnConn",
     "Outcome",
     "Params",
+    "Readiness",
     "RequestBody",
     "RequestSource",
     "Sent",

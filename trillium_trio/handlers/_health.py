@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from ..conn import Handler
+from ..conn import Handler, Readiness
 
 if TYPE_CHECKING:
     from ..conn import Conn
@@ -20,7 +20,8 @@ class Health(Handler):
 
     Readiness becomes 503 with the stop, while `Config.drain_delay` keeps the listeners open, so
     that a load balancer turns away before they close. Liveness stays 200 to the end, so that a
-    draining process is not killed. Put it before handlers that halt.
+    draining process is not killed. `Readiness` fails and restores the readiness check of a server
+    that goes on. Put it before handlers that halt.
 
     Args:
       liveness: The path of the liveness check.
@@ -44,8 +45,12 @@ class Health(Handler):
             return conn
         # A cache must not answer health checks.
         conn.with_response_header("cache-control", "no-store")
-        if path == self._readiness and not conn.swansong.is_running:
-            return conn.ok("shutting down\n").with_status(503)
+        if path == self._readiness:
+            if not conn.swansong.is_running:
+                return conn.ok("shutting down\n").with_status(503)
+            readiness = conn.shared_state(Readiness)
+            if readiness is not None and readiness.withdrawn is not None:
+                return conn.ok(f"{readiness.withdrawn}\n").with_status(503)
         return conn.ok("ok\n")
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar, final
 
+from ..conn import Readiness
 from ..exceptions import MisuseError
 
 if TYPE_CHECKING:
@@ -111,6 +112,18 @@ class ServerHandle:
     def connections(self) -> ConnectionCounts:
         """How many connections there are now, and how many were evicted or refused so far."""
         return self._server.connections
+
+    @property
+    def readiness(self) -> Readiness:
+        """Withdraws the server from its load balancer, and brings it back.
+
+        Raises:
+          MisuseError: The server was never bound.
+        """
+        readiness = self._server.shared_state(Readiness)
+        if readiness is None:
+            raise MisuseError("the server was never bound")
+        return readiness
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Stop this server and all that share its swansong; see `Swansong.shut_down`."""

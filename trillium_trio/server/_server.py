@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import trio
 
 from .._log import SafeLogger, add_note, kind_of
-from ..conn import Info, as_handler, handler_name, walk_handlers
+from ..conn import Info, Readiness, as_handler, handler_name, walk_handlers
 from ..driver import Service, find_exit, split_cancelled
 from ..exceptions import MisuseError
 from ..http import TypeMap
@@ -253,6 +253,8 @@ class Server:
             self._listeners = await open_listeners(config.binds(), nodelay=config.nodelay)
         for value in config.shared_state:
             self._shared.insert(value)
+        if self._shared.get(Readiness) is None:
+            self._shared.insert(Readiness())
         info = Info(
             config=config,
             swansong=self._node,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from trillium_trio import Config, Conn, Swansong
+import trillium_trio as tt
+from trillium_trio import Config, Conn, Readiness, Swansong
 from trillium_trio.handlers import Health
-from trillium_trio.testing import TestServer
+from trillium_trio.testing import MemoryListener, TestServer
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -95,3 +96,20 @@ async def test_readiness_fails_with_a_swansong_that_is_shared(autojump_clock: Mo
         for app in (one, other):
             (await app.get("/readyz")).assert_status(503)
             (await app.get("/livez")).assert_ok()
+
+
+async def test_sv_22_a_running_server_can_be_withdrawn_and_brought_back() -> None:
+    async with (
+        tt.config().bind_listener(MemoryListener()).without_signals().serving(Health()) as handle
+    ):
+        assert handle.readiness.withdrawn is None
+    shared = Readiness()
+    config = tt.config().with_drain_timeout(5).with_shared_state(shared)
+    async with TestServer((Health(), rest), config) as app, TestServer(Health(), config) as other:
+        shared.withdraw("maintenance")
+        for each in (app, other):
+            (await each.get("/readyz")).assert_status(503).assert_body("maintenance\n")
+            (await each.get("/livez")).assert_ok()
+        (await app.get("/")).assert_ok().assert_body("the rest")
+        shared.restore()
+        (await app.get("/readyz")).assert_ok()
