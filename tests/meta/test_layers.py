@@ -50,7 +50,7 @@ EXIT = ("cli/",)
 CIRCLES: dict[frozenset[str], str] = {}
 
 # What is always there. Every other third party is an optional dependency.
-CORE = {"anyio", "click", "h11", "trio"}
+CORE = {"anyio", "click", "h11", "outcome", "trio"}
 
 OURS = "trillium_trio"
 ROOT_FILES = {"__init__.py", "__main__.py"}

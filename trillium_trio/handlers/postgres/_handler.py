@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import trio
@@ -205,35 +204,27 @@ class Postgres(Handler, OnConn, left_by="Postgres"):
         pool = self._pool
         if pool is None:
             raise MisuseError(f"{self!r} is not open: put it among the handlers of the server")
-        has_slot = False
-        with trio.CancelScope() as starting:
-            starting.deadline = trio.current_time() + self._timeout
-
-            def on_begun() -> None:
-                starting.deadline = inf
-                self._find_again()
-
-            async with pool.slots:
-                has_slot = True
-                call = Call(pool, partial(_call, fn, args), callable_name(fn), on_begun)
-                try:
-                    return await call.run()
-                except CannotBegin as error:
-                    raise self._unreachable(reason_of(error.__cause__)) from error.__cause__
-        if has_slot:
-            raise self._unreachable(f"no answer within {self._timeout:g} s")
-        raise ServiceUnavailable(
-            f"all {self._max_size} connections to {self._driver.where} were in use for "
-            f"{self._timeout:g} s"
-        )
-
-    def _unreachable(self, reason: str) -> CannotBegin:
-        return CannotBegin(f"cannot connect to {self._driver.where}: {reason}")
-
-    def _find_again(self) -> None:
+        deadline = trio.current_time() + self._timeout
+        with trio.move_on_at(deadline) as waiting:
+            await pool.slots.acquire()
+        if waiting.cancelled_caught:
+            raise ServiceUnavailable(
+                f"all {self._max_size} connections to {self._driver.where} were in use for "
+                f"{self._timeout:g} s"
+            )
+        try:
+            result = await Call(pool, partial(_call, fn, args), callable_name(fn)).run(deadline)
+        except CannotBegin as error:
+            reason = reason_of(error.__cause__)
+            raise CannotBegin(f"cannot connect to {self._driver.where}: {reason}") from (
+                error.__cause__
+            )
+        finally:
+            pool.slots.release()
         if self._is_lost:
             self._is_lost = False
             logger.info("PostgreSQL at %s is back", self._driver.where)
+        return result
 
     def __repr__(self) -> str:
         return f"<Postgres {self._driver.where}>"

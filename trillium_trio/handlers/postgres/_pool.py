@@ -21,6 +21,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 import trio
+from outcome import Outcome, capture
 
 from ..._log import SafeLogger
 from ._driver import reason_of
@@ -118,30 +119,32 @@ class Call(Generic[T]):
       pool: Has the connection.
       fn: Is called with the connection.
       name: The function's, for the log and for reports of a drain.
-      on_begun: Called in the event loop when the function is about to run.
     """
 
-    def __init__(
-        self, pool: Pool, fn: Callable[[PgConnection], T], name: str, on_begun: Callable[[], object]
-    ) -> None:
+    def __init__(self, pool: Pool, fn: Callable[[PgConnection], T], name: str) -> None:
         self._pool = pool
         self._fn = fn
         self._name = name
-        self._on_begun = on_begun
         self._token = trio.lowlevel.current_trio_token()
+        # Until the function is called.
+        self._starting = trio.CancelScope()
+        self._over = trio.Event()
         # Of what follows, which both threads use.
         self._lock = threading.Lock()
         self._link: Link | None = None
         self._has_begun = False
         self._is_ended = False
-        self._is_over = False
-        self._over: trio.Event | None = None
+        self._is_abandoned = False
+        self._outcome: Outcome[T] | None = None
 
-    async def run(self) -> T:
+    async def run(self, deadline: float) -> T:
         """Run the function in a worker thread; return what it returns.
 
+        Args:
+          deadline: Until when the function has to be called.
+
         Raises:
-          CannotBegin: There is no connection. The function was not run.
+          CannotBegin: The function was not called.
           Exception: The function's. The transaction was rolled back.
 
         Cancellation:
@@ -149,64 +152,87 @@ class Call(Generic[T]):
           notice, it is abandoned, and the log names it.
         """
         try:
-            return await trio.to_thread.run_sync(
-                self._work,
-                thread_name=self._name,
-                abandon_on_cancel=True,
-                limiter=self._pool.threads,
-            )
+            with self._starting:
+                self._starting.deadline = deadline
+                thread = trio.to_thread.run_sync(
+                    self._work,
+                    thread_name=self._name,
+                    abandon_on_cancel=True,
+                    limiter=self._pool.threads,
+                )
+                return (await thread).unwrap()
+            if self._give_up():
+                await self._end()
+                raise CannotBegin from TimeoutError("no answer")
+            # It was called in time; the event loop was late to hear of it.
+            return (await self._result()).unwrap()
         except trio.Cancelled:
             await self._end()
             raise
+        finally:
+            self._outcome = None  # an exception in it has this frame, which has this object
+
+    def _give_up(self) -> bool:
+        """Have the function not be called; return whether that was in time."""
+        with self._lock:
+            self._is_ended = not self._has_begun
+            return self._is_ended
 
     async def _end(self) -> None:
         """End what the thread does, for a few seconds at most."""
         with trio.CancelScope(shield=True) as scope:
             scope.deadline = trio.current_time() + _CANCEL_SECONDS + _NOTICE_SECONDS
-            over = trio.Event()
             with self._lock:
                 self._is_ended = True
-                if self._is_over:
-                    return
-                self._over = over
             await trio.to_thread.run_sync(
                 self._cancel, abandon_on_cancel=True, limiter=self._pool.threads
             )
-            await over.wait()
+            await self._result()
         if scope.cancelled_caught and self._has_begun:
             logger.error(
                 "%s on %s did not end when it was cancelled; its thread is abandoned",
                 *(self._name, self._pool.driver.where),
             )
 
+    async def _result(self) -> Outcome[T]:
+        """Return what the thread returns to nobody else."""
+        with self._lock:
+            self._is_abandoned = True
+            if self._outcome is not None:
+                return self._outcome
+        await self._over.wait()
+        assert self._outcome is not None
+        return self._outcome
+
     # -- in threads ----------------------------------------------------------------------------
 
-    def _work(self) -> T:
-        try:
-            while True:
-                link = self._pool.take()
-                is_fresh = link is None
-                link = link or self._pool.connect()
-                self._hold(link)
-                try:
-                    # It sends BEGIN, and waits for the answer.
-                    with link.connection.transaction():
-                        self._begin()
-                        return self._fn(link.connection)
-                except self._pool.driver.lost as error:
-                    if self._has_begun:
-                        raise
-                    if is_fresh or self._is_ended:
-                        raise CannotBegin from error
-                    # The server was restarted, or has closed an idle connection.
-                finally:
-                    self._release()
-        finally:
-            with self._lock:
-                self._is_over = True
-                if self._over is not None:
-                    with suppress(trio.RunFinishedError):
-                        self._token.run_sync_soon(self._over.set)
+    def _work(self) -> Outcome[T]:
+        done = capture(self._call)
+        with self._lock:
+            self._outcome = done
+            if self._is_abandoned:
+                self._tell(self._over.set)
+        return done
+
+    def _call(self) -> T:
+        while True:
+            link = self._pool.take()
+            is_fresh = link is None
+            link = link or self._pool.connect()
+            self._hold(link)
+            try:
+                # It sends BEGIN, and waits for the answer.
+                with link.connection.transaction():
+                    self._begin()
+                    return self._fn(link.connection)
+            except self._pool.driver.lost as error:
+                if self._has_begun:
+                    raise
+                if is_fresh or self._is_ended:
+                    raise CannotBegin from error
+                # The server was restarted, or has closed an idle connection.
+            finally:
+                self._release()
 
     def _hold(self, link: Link) -> None:
         with self._lock:
@@ -218,8 +244,13 @@ class Call(Generic[T]):
 
     def _begin(self) -> None:
         with self._lock:
+            if self._is_ended:
+                raise CannotBegin
             self._has_begun = True
-        self._token.run_sync_soon(self._on_begun)
+        self._tell(self._begun)
+
+    def _begun(self) -> None:
+        self._starting.deadline = inf
 
     def _release(self) -> None:
         with self._lock:  # not while it is being cancelled
@@ -247,3 +278,8 @@ class Call(Generic[T]):
                     *(self._name, self._pool.driver.where, reason_of(error)),
                 )
             link.sever()
+
+    def _tell(self, fn: Callable[[], None]) -> None:
+        """Have the event loop call a function, unless it has ended before this thread."""
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(fn)
