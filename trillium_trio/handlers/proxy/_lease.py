@@ -28,14 +28,27 @@ class Lease:
         self._is_closed = False
         upstream.active += 1
 
-    async def take(self, *, is_new: bool) -> Wire:
-        """Take a connection of its pool; see `Pool.lend`.
+    async def take_idle(self) -> bool:
+        """Take an idle connection of its pool, if there is one.
+
+        Cancellation:
+          None: it does not wait.
+        """
+        self._loan = await self.upstream.pool.lend_idle()
+        return self._loan is not None
+
+    async def take(self, *, is_new: bool) -> None:
+        """Wait for a connection of its pool; see `Pool.lend`.
 
         Cancellation:
           As for `Pool.lend`.
         """
         self._loan = await self.upstream.pool.lend(is_new=is_new)
-        return self.wire
+
+    @property
+    def has_connection(self) -> bool:
+        """Whether a connection was taken."""
+        return self._loan is not None
 
     @property
     def wire(self) -> Wire:

@@ -144,14 +144,12 @@ class Passage:
 
     async def _ask(self, lease: Lease, *, is_new: bool) -> Conn:
         conn = self._conn
-        wire: Wire | None = None
-        if is_new or not lease.upstream.pool.has_idle:
+        if is_new or not await lease.take_idle():
             async with conn.cancel_on_disconnect(eof=True):
-                wire = await lease.take(is_new=is_new)
-            if wire is None:
+                await lease.take(is_new=is_new)
+            if not lease.has_connection:
                 raise ClientDisconnected("the client has left the line")
-        else:
-            wire = await lease.take(is_new=False)
+        wire = lease.wire
         await self._send_head(lease, wire)
         if self._body is None:
             return await self._converse(lease, wire)

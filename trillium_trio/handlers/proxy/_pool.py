@@ -111,32 +111,54 @@ class Dialler:
 
 @final
 class Loan:
-    """A connection that is lent for one request.
+    """A connection that is lent for one request after another.
 
     Args:
-      response: Of the pool.
+      pool: Whose it is.
+      response: Of httpcore2's pool, which takes the connection back when it is closed.
       wire: The connection.
+
+    Attributes:
+      wire: The connection.
+      is_used: Whether it has had a request before the current one.
+      idle_until: While it is idle: when it is not to be used any more, on trio's clock.
     """
 
-    __slots__ = ("_response", "is_used", "wire")
+    __slots__ = ("_pool", "_response", "idle_until", "is_used", "wire")
 
-    def __init__(self, response: Any, wire: Wire) -> None:  # Any: httpcore2's
+    def __init__(self, pool: Pool, response: Any, wire: Wire) -> None:  # Any: httpcore2's
+        self._pool = pool
         self._response = response
         self.wire: Wire = wire
         self.is_used: bool = wire.requests > 0
+        self.idle_until: float = inf
 
     async def aclose(self) -> None:
-        """Give it back; it is closed unless another request may follow. Idempotent.
+        """Give it back; it is closed unless another request may follow.
 
         Cancellation:
           None: it does not wait.
         """
+        if not (self.wire.renew() and self._pool.keep(self)):
+            await self._response.aclose()
+
+    async def discard(self) -> None:
+        """Close an idle one.
+
+        Cancellation:
+          None: it does not wait.
+        """
+        self.wire.is_ready = False
         await self._response.aclose()
 
 
 @final
 class Pool:
     """The connections to one upstream.
+
+    httpcore2's pool looks at each connection for each request, which with 64 of them costs more
+    than the request. So an idle connection stays lent, and is kept here for the next request. The
+    pool is asked for what is rare: a new one, a place in line, the end.
 
     Args:
       dialler: Opens them.
@@ -150,12 +172,12 @@ class Pool:
     ) -> None:
         httpcore2 = require_httpcore2()
         self._pool = httpcore2.AsyncConnectionPool(max_connections=max_connections)
-        self._idle: set[_Connection] = set()
         # An override, without a subclass of an optional module.
-        self._pool.create_connection = lambda _: _Connection(
-            httpcore2, dialler, self._idle, idle_timeout
-        )
+        self._pool.create_connection = lambda _: _Connection(httpcore2, dialler, idle_timeout)
+        self._idle: list[Loan] = []
+        self._idle_timeout = idle_timeout
         self._queue_timeout = queue_timeout
+        self._waiting = 0
         self._too_late: type[Exception] = httpcore2.PoolTimeout
         wait = None if queue_timeout == inf else queue_timeout
         self._any, self._new = (
@@ -165,13 +187,22 @@ class Pool:
             for is_new in (False, True)
         )
 
-    @property
-    def has_idle(self) -> bool:
-        """Whether a connection is idle, so that `lend` does not have to wait."""
-        return bool(self._idle)
+    async def lend_idle(self) -> Loan | None:
+        """Lend the connection that was used last, or None if there is none.
+
+        Cancellation:
+          None: it does not wait.
+        """
+        while self._idle:
+            loan = self._idle.pop()
+            if trio.current_time() < loan.idle_until and not loan.wire.is_stale:
+                loan.is_used = True
+                return loan
+            await loan.discard()
+        return None
 
     async def lend(self, *, is_new: bool = False) -> Loan:
-        """Lend a connection: an idle one, a new one, or the next that is given back.
+        """Lend a connection: a new one, or the next that is given back.
 
         Args:
           is_new: Not one that has been idle, which the upstream may be closing.
@@ -182,13 +213,26 @@ class Pool:
         Cancellation:
           The request leaves the line. A connection that is being opened is closed.
         """
+        while is_new and self._idle:
+            await self._idle.pop().discard()
+        self._waiting += 1
         try:
             response = await self._pool.handle_async_request(self._new if is_new else self._any)
         except self._too_late:
             raise UpstreamFailure(
                 503, f"has had no free connection for {self._queue_timeout:g} s"
             ) from None
-        return Loan(response, response.extensions["wire"])
+        finally:
+            self._waiting -= 1
+        return Loan(self, response, response.extensions["wire"])
+
+    def keep(self, loan: Loan) -> bool:
+        """Keep a connection for the next request; return False if one waits in line for it."""
+        if self._waiting:
+            return False
+        loan.idle_until = trio.current_time() + self._idle_timeout
+        self._idle.append(loan)
+        return True
 
     async def aclose(self) -> None:
         """Close the connections.
@@ -196,6 +240,8 @@ class Pool:
         Cancellation:
           They are closed in any case.
         """
+        while self._idle:
+            await self._idle.pop().discard()
         await self._pool.aclose()
 
 
@@ -203,30 +249,19 @@ class Pool:
 class _Connection:
     """A connection as httpcore2's pool sees it: an `AsyncConnectionInterface`.
 
-    Not a subclass, because the library is optional. The pool calls most of this for each connection
-    and request, so it only looks at values.
+    Not a subclass, because the library is optional.
     """
 
-    __slots__ = (
-        "_dialler",
-        "_httpcore2",
-        "_idle",
-        "_idle_timeout",
-        "_idle_until",
-        "_state",
-        "_wire",
-    )
+    __slots__ = ("_dialler", "_httpcore2", "_idle_timeout", "_idle_until", "_state", "_wire")
 
     def __init__(
         self,
         httpcore2: Any,  # Any: an optional module
         dialler: Dialler,
-        idle: set[_Connection],
         idle_timeout: float,
     ) -> None:
         self._dialler = dialler
         self._httpcore2 = httpcore2
-        self._idle = idle
         self._idle_timeout = idle_timeout
         self._idle_until = inf
         self._state = _NEW
@@ -249,15 +284,13 @@ class _Connection:
                 # The pool looks for another.
                 raise self._httpcore2.ConnectionNotAvailable
             self._state = _LENT
-            self._idle.discard(self)
         return self._httpcore2.Response(200, content=_Return(self), extensions={"wire": self._wire})
 
     async def take_back(self) -> None:
-        """Keep it for another request if one may follow, else close it."""
+        """Keep it for the request that waits in line, or close it."""
         assert self._wire is not None
-        if self._state is _LENT and self._wire.renew():
+        if self._state is _LENT and self._wire.is_ready:
             self._state = _IDLE
-            self._idle.add(self)
             self._idle_until = trio.current_time() + self._idle_timeout
         else:
             await self.aclose()
@@ -265,7 +298,6 @@ class _Connection:
     async def aclose(self) -> None:
         """Close it, at once: an upstream that does not read must not delay anything."""
         self._state = _CLOSED
-        self._idle.discard(self)
         if self._wire is not None:
             await trio.aclose_forcefully(self._wire.stream)
 

@@ -40,6 +40,7 @@ class Wire:
     Attributes:
       stream: The byte stream.
       requests: How many have been sent.
+      is_ready: Whether another may follow; see `renew`.
       trailers: Of the last answer, once `receive_piece` has returned nothing.
     """
 
@@ -48,6 +49,7 @@ class Wire:
         "_is_deaf",
         "_is_silent",
         "_piece_timeout",
+        "is_ready",
         "requests",
         "stream",
         "trailers",
@@ -56,6 +58,7 @@ class Wire:
     def __init__(self, stream: trio.abc.Stream, *, piece_timeout: float) -> None:
         self.stream: trio.abc.Stream = stream
         self.requests: int = 0
+        self.is_ready: bool = False
         self.trailers: list[tuple[bytes, bytes]] = []
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._piece_timeout = piece_timeout
@@ -82,6 +85,7 @@ class Wire:
           The connection can only be closed.
         """
         self.requests += 1
+        self.is_ready = False
         self._is_silent = True
         self.trailers = []
         send = self._http.send
@@ -187,6 +191,7 @@ class Wire:
         if self._is_deaf or http.trailing_data[0]:
             return False
         http.start_next_cycle()
+        self.is_ready = True
         return True
 
     def take_leftover(self) -> bytes:
