@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,13 +25,21 @@ from typing import TYPE_CHECKING, final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script as well as with -m
 
 from benchmarks.environment import RESULTS, describe, note, write_results
-from benchmarks.process import CannotMeasureError, ServerProcess, free_port, on_core
-from benchmarks.process import unwind_on_sigterm
+from benchmarks.process import (
+    CannotMeasureError,
+    ServerProcess,
+    free_port,
+    on_core,
+    unwind_on_sigterm,
+)
 from benchmarks.proxy.upstream_app import LARGE_BYTES
 from benchmarks.servers import OURS, REFERENCE, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    RunProxy = Callable[[int], AbstractContextManager[ServerProcess]]
 
 PROXY_CORE = 0
 LOAD_CORE = 1
@@ -186,16 +194,13 @@ def up(port: int) -> float:
 
 
 def measure(
-    run: Callable[[int], object], small_port: int, large_port: int, seconds: float, rounds: int
+    run: RunProxy, small_port: int, large_port: int, seconds: float, rounds: int
 ) -> Figures:
     """Measure one proxy."""
-    rates, streams = [], []
-    with ExitStack() as stack:
-        process = stack.enter_context(run(small_port))  # type: ignore[arg-type]  # see PROXIES
+    with run(small_port) as process:
         small(process, 1)
         rates = [small(process, seconds) for _ in range(rounds)]
-    with ExitStack() as stack:
-        process = stack.enter_context(run(large_port))  # type: ignore[arg-type]  # see PROXIES
+    with run(large_port) as process:
         before = peak_bytes(process)
         with on_core(LOAD_CORE):
             streams = [(down(process.port), up(process.port)) for _ in range(rounds)]
@@ -210,7 +215,7 @@ def measure(
     )
 
 
-PROXIES: dict[str, Callable[[int], object]] = {
+PROXIES: dict[str, RunProxy] = {
     OURS: our_proxy,
     "starlette + httpx2 on uvicorn": starlette_proxy,
     "nginx": nginx_proxy,

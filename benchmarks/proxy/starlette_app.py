@@ -36,9 +36,7 @@ async def proxy(request: Request) -> StreamingResponse:
         answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose)
     )
     response.raw_headers = [
-        (name.lower(), value)
-        for name, value in answer.headers.raw
-        if name.lower() not in LEFT_OUT
+        (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in LEFT_OUT
     ]
     return response
 

@@ -197,17 +197,14 @@ class Passage:
                     failure = error
             nursery.cancel_scope.cancel()
         failure = sender.fault or failure
+        if is_sent and isinstance(failure, UpstreamFailure):
+            # The response has begun: nothing is tried again.
+            raise error_of(lease.upstream, failure) from failure
         if failure is not None:
-            raise failure if not is_sent else self._late(lease, failure)
+            raise failure
         if answer is None:
             raise UpstreamFailure(504, f"has not answered for {self._settings.answer_timeout:g} s")
         return conn if is_sent else await self._take(lease, answer, watches=True)
-
-    def _late(self, lease: Lease, failure: Exception) -> Exception:
-        """Return a failure that comes after the response has begun: nothing is tried again."""
-        return (
-            error_of(lease.upstream, failure) if isinstance(failure, UpstreamFailure) else failure
-        )
 
     async def _final_head(self, wire: Wire, sender: Sender | None) -> Answer:
         """Wait for the head of the final answer, or a 101; pass interim answers on."""
