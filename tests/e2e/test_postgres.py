@@ -19,6 +19,7 @@ from tests.e2e._postgres import Postgres as Server
 from tests.e2e._postgres import needs_postgres
 from tests.e2e._process import running
 from trillium_trio.handlers import Postgres, Timeout
+from trillium_trio.handlers.postgres._handler import _LOCK
 from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ async def test_pg_3_a_full_pool_is_a_503(url: str) -> None:
         await Postgres.of(conn).transact(sleep)
         return conn.ok("done")
 
-    db = Postgres(url, max_size=1, timeout=0.2)
-    async with TestServer((db, Timeout(work, seconds=2, status=504))) as app:
+    db = Postgres(url, max_size=1, timeout=1)
+    async with TestServer((db, Timeout(work, seconds=4, status=504))) as app:
         answers: list[int] = []
 
         async def ask() -> None:
@@ -179,7 +180,7 @@ async def test_pg_2_a_function_that_loses_its_connection_is_not_called_again(
 
 
 async def test_pg_3_a_frozen_database_is_a_503_and_comes_back(server: Server, url: str) -> None:
-    async with with_numbers(url, timeout=0.5).open() as db:
+    async with with_numbers(url, timeout=1).open() as db:
         server.freeze()
         try:
             for _ in range(2):  # on a connection that is there, and on a new one
@@ -194,27 +195,33 @@ async def test_pg_3_a_frozen_database_is_a_503_and_comes_back(server: Server, ur
 
 
 async def test_pg_3_a_function_that_was_called_has_no_time_limit(url: str) -> None:
-    async with with_numbers(url, timeout=0.2).open() as db:
+    async with with_numbers(url, timeout=1).open() as db:
 
         def slow(connection: Any) -> list[int]:
-            sleep(connection, 0.5)
+            sleep(connection, 1.5)
             return insert(connection, 1)
 
         assert await db.transact(slow) == [1]
 
 
 async def test_pg_3_a_late_event_loop_does_not_deny_what_was_done(url: str) -> None:
-    async with with_numbers(url, timeout=0.2).open() as db:
-        results: list[list[int]] = []
+    is_in = threading.Event()
+    results: list[list[int]] = []
 
-        async def call(number: int) -> None:
-            results.append(await db.transact(insert, number))
+    def work(connection: Any) -> list[int]:
+        is_in.set()
+        return insert(connection, 1)
 
+    async def call() -> None:
+        results.append(await db.transact(work))
+
+    async with with_numbers(url, timeout=1).open() as db:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(call, 1)
+            nursery.start_soon(call)
             await trio.testing.wait_all_tasks_blocked()
-            # Blocks the event loop, while the function is called and ends.
-            time.sleep(0.5)
+            # The event loop hears of nothing until the time to start is over.
+            assert is_in.wait(TIMEOUT)
+            time.sleep(1.2)
         assert results == [[1]]
 
 
@@ -291,7 +298,7 @@ async def test_pg_4_a_function_that_does_not_return_is_abandoned(
         assert await db.transact(numbers) == [2]
 
 
-def test_pg_5_two_processes_that_start_at_once_do_not_collide(url: str) -> None:
+def test_pg_5_two_processes_that_start_at_once_do_not_collide(server: Server, url: str) -> None:
     program = """
     from trillium_trio.handlers import Postgres
     db = Postgres(os.environ["URL"])
@@ -299,7 +306,7 @@ def test_pg_5_two_processes_that_start_at_once_do_not_collide(url: str) -> None:
     @db.prepare
     def first(connection):
         connection.execute("CREATE TABLE IF NOT EXISTS t (n int)")
-        connection.execute("SELECT pg_sleep(0.5)")
+        connection.execute("SELECT pg_sleep(0.1)")
 
     @db.prepare
     def second(connection):
@@ -311,10 +318,14 @@ def test_pg_5_two_processes_that_start_at_once_do_not_collide(url: str) -> None:
     """
     program = "\n".join(line.removeprefix("    ") for line in program.splitlines())
     with running(program, URL=url) as one, running(program, URL=url) as two:
+        with psycopg.connect(url) as third:
+            # Neither is ahead of the other, however long each takes to start.
+            third.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            for each in (one, two):
+                each.wait_for("waits for another process that prepares it")
         one.port()
         two.port()
-        both = one.lines + two.lines
-        assert sum("waits for another process that prepares it" in line for line in both) == 1
+    assert server.query("SELECT n FROM t ORDER BY n", url) == "0\n1"
 
 
 async def test_pg_5_if_preparing_fails_nothing_of_it_is_left(server: Server, url: str) -> None:
@@ -375,15 +386,17 @@ async def test_pg_6_it_listens_again_when_the_database_is_back(
     assert sum("listens to 'chat'" in each for each in caplog.messages) == 2
 
 
-async def test_pg_6_a_frozen_database_is_noticed(server: Server, url: str) -> None:
-    async with Postgres(url, timeout=0.3).open() as db, heard(db, "chat") as hears:
+async def test_pg_6_a_frozen_database_is_noticed(
+    server: Server, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Postgres(url, timeout=1).open() as db, heard(db, "chat") as hears:
         assert await hears.receive() is None
         # Silence alone is none.
-        await trio.sleep(1)
+        await trio.sleep(1.5)
         await db.transact(notify, "chat", "hello")
         assert await hears.receive() == "hello"
         server.freeze()
-        await trio.sleep(1)
+        await until(lambda: "nothing is heard of 'chat': no answer" in caplog.text)
         server.thaw()
         assert await hears.receive() is None
         await db.transact(notify, "chat", "again")
