@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# coredis does not close the streams in memory of a connection that was never made.
+@pytest.mark.filterwarnings("ignore:Unclosed <MemoryObject:ResourceWarning")
 async def test_rd_1_without_its_redis_the_server_does_not_start(tmp_path: Path) -> None:
     redis = Redis(f"unix://:secret@{tmp_path}/redis.sock?db=1")
     with pytest.raises(tt.ConfigError) as caught:
@@ -23,6 +26,9 @@ async def test_rd_1_without_its_redis_the_server_does_not_start(tmp_path: Path) 
     text = str(caught.value)
     assert text.startswith(f"Redis: cannot connect to unix://{tmp_path}/redis.sock: ")
     assert "secret" not in text
+    del caught
+    # What it leaves is collected while its warnings are ignored, not in another test.
+    gc.collect()
 
 
 async def test_rd_1_it_is_to_be_open() -> None:
