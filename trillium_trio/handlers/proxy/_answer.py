@@ -32,14 +32,20 @@ _RETRY_AFTER_SECONDS = 1.0
 
 
 async def patiently(
-    conn: Conn, receive: Callable[[], Awaitable[T]], seconds: float, *, watches: bool = True
+    conn: Conn,
+    receive: Callable[[], Awaitable[T]],
+    deadline: float,
+    reason: str,
+    *,
+    watches: bool = True,
 ) -> T:
     """Wait for an upstream, as long as its time is not over and the client stays.
 
     Args:
       conn: The client.
       receive: What to wait for. It is called again if the first call was cancelled.
-      seconds: How long the upstream may take.
+      deadline: When the upstream's time is over, on trio's clock.
+      reason: What it is that the upstream then has not done.
       watches: Whether to watch the client; not if somebody else reads what it sends.
 
     Raises:
@@ -49,16 +55,15 @@ async def patiently(
     Cancellation:
       That of the function.
     """
-    deadline = trio.current_time() + seconds
-    first = min(seconds, _UNWATCHED_SECONDS) if watches else seconds
-    with trio.move_on_after(first):
+    first = min(deadline, trio.current_time() + _UNWATCHED_SECONDS) if watches else deadline
+    with trio.move_on_at(first):
         return await receive()
-    with trio.move_on_at(deadline):
-        if first < seconds:
+    if first < deadline:
+        with trio.move_on_at(deadline):
             async with conn.cancel_on_disconnect(eof=True):
                 return await receive()
             raise ClientDisconnected("the client has left")
-    raise UpstreamFailure(504, f"has sent nothing for {seconds:g} s")
+    raise UpstreamFailure(504, reason)
 
 
 def error_of(upstream: Upstream, failure: UpstreamFailure) -> HttpError:
@@ -171,7 +176,11 @@ class _AnswerBody:
             piece = wire.receive_nowait()
             if piece is None:
                 piece = await patiently(
-                    self._conn, wire.receive_piece, self._piece_timeout, watches=self._watches
+                    self._conn,
+                    wire.receive_piece,
+                    trio.current_time() + self._piece_timeout,
+                    f"has sent nothing for {self._piece_timeout:g} s",
+                    watches=self._watches,
                 )
         except UpstreamFailure as failure:
             raise error_of(self._lease.upstream, failure) from failure

@@ -208,12 +208,12 @@ class Passage:
 
     async def _final_head(self, wire: Wire, sender: Sender | None) -> Answer:
         """Wait for the head of the final answer, or a 101; pass interim answers on."""
-        conn, seconds = self._conn, self._settings.answer_timeout
+        seconds = self._settings.answer_timeout
         deadline = trio.current_time() + seconds
+        late = f"has not answered for {seconds:g} s"
         while True:
             if sender is None:
-                left = max(0.0, deadline - trio.current_time())
-                answer = await patiently(conn, wire.receive_head, left)
+                answer = await patiently(self._conn, wire.receive_head, deadline, late)
             else:
                 answer = await wire.receive_head()
             status = answer.status_code
