@@ -154,8 +154,8 @@ def peak_bytes(process: ServerProcess) -> int:
 def small(process: ServerProcess, seconds: float) -> tuple[float, float]:
     """Send small requests; return how many a second, and the CPU for each in microseconds."""
     before = process.cpu_seconds()
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"]
-    command.append(f"http://127.0.0.1:{process.port}/x")
+    command = ["wrk", "-t1", "--timeout", "30s", f"-c{CONNECTIONS}"]
+    command += [f"-d{max(1, round(seconds))}s", f"http://127.0.0.1:{process.port}/x"]
     with on_core(LOAD_CORE):
         done = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     total = re.search(r"(\d+) requests in ([\d.]+)s", done)
