@@ -91,6 +91,5 @@ class Sender:
                 await self.may_begin.wait()
         self._has_begun = True
         # The first read invites the client.
-        async for piece in self._conn.request_body:
-            await self._wire.send_piece(piece)
+        await self._wire.send_pieces(self._conn.request_body)
         await self._wire.send_end(self._conn.request_trailers)

@@ -6,6 +6,7 @@ still being sent the request, and interim responses and trailers are seen.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, cast, final
 
 import h11
@@ -14,6 +15,8 @@ import trio
 from ._failure import UpstreamFailure
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
     from ...http import Headers
 
 __all__ = ["Answer", "Wire"]
@@ -96,13 +99,24 @@ class Wire:
             content = send(h11.Data(data=body)) if body else b""
             await self._send(_joined(head, content, send(h11.EndOfMessage())))
 
-    async def send_piece(self, piece: bytes) -> None:
-        """Send a piece of the request's body.
+    async def send_pieces(self, pieces: AsyncIterable[bytes]) -> None:
+        """Send the request's body, each piece when the upstream has taken the one before it.
 
         Cancellation:
           The connection can only be closed.
         """
-        await self._send(self._http.send(h11.Data(data=piece)))
+        send = self._http.send
+        # One scope for all, which only has a deadline while the upstream is waited for: one for
+        # each piece would cost as much as sending it.
+        with trio.CancelScope() as waiting:
+            async for piece in pieces:
+                data = send(h11.Data(data=piece))
+                if data and not self._is_deaf:
+                    waiting.deadline = trio.current_time() + self._piece_timeout
+                    await self._push(data)
+                    waiting.deadline = inf
+        if waiting.cancelled_caught:
+            raise self._late()
 
     async def send_end(self, trailers: Headers) -> None:
         """End the request's body.
@@ -114,15 +128,20 @@ class Wire:
         await self._send(self._http.send(h11.EndOfMessage(headers=trailers.raw)))
 
     async def _send(self, data: bytes | None) -> None:
-        if not data or self._is_deaf:
-            return
+        if data and not self._is_deaf:
+            with trio.move_on_after(self._piece_timeout) as waiting:
+                await self._push(data)
+            if waiting.cancelled_caught:
+                raise self._late()
+
+    async def _push(self, data: bytes) -> None:
         try:
-            with trio.move_on_after(self._piece_timeout) as scope:
-                await self.stream.send_all(data)
+            await self.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._is_deaf = True
-        if scope.cancelled_caught:
-            raise UpstreamFailure(504, f"has not taken the request for {self._piece_timeout:g} s")
+
+    def _late(self) -> UpstreamFailure:
+        return UpstreamFailure(504, f"has not taken the request for {self._piece_timeout:g} s")
 
     # -- the answer ----------------------------------------------------------------------------
 
