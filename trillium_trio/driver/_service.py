@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from functools import partial
 from math import inf
@@ -172,20 +171,6 @@ class Service:
         """Notify every connection, once, of the drain."""
         for connection in self.connections:
             connection.notice()
-
-    async def notify_within(self, seconds: float) -> None:
-        """Notify every connection, once, of the drain, one after the other.
-
-        Cancellation:
-          The others are not notified.
-        """
-        connections = list(self.connections)
-        random.shuffle(connections)
-        for connection in connections:
-            await trio.sleep(seconds / len(connections))
-            # It may have ended meanwhile.
-            if connection in self.connections:
-                connection.notice()
 
     def __repr__(self) -> str:
         return f"<Service {handler_name(self.handler)}, {len(self.connections)} connections>"

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, final
 
 import trio
@@ -102,7 +103,7 @@ class Drain:
                 limit.deadline = min(limit.deadline, trio.current_time() + self._timeout)
             if self._spread > 0:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(service.notify_within, self._spread)
+                    nursery.start_soon(self._notify, service)
                     await self._until_gone(service)
                     nursery.cancel_scope.cancel()
             else:
@@ -140,6 +141,16 @@ class Drain:
             # Twice the interval, so that the next report comes in time.
             extend_by = 2 * self._report_interval if finished > before else None
             self._notifier.draining(f"draining: {status}", extend_by=extend_by)
+
+    async def _notify(self, service: Service) -> None:
+        """Notify the connections one after the other, in random order."""
+        connections = list(service.connections)
+        random.shuffle(connections)
+        for connection in connections:
+            await trio.sleep(self._spread / len(connections))
+            # It may have ended meanwhile.
+            if connection in service.connections:
+                connection.notice()
 
     async def _until_gone(self, service: Service) -> None:
         while True:
