@@ -181,6 +181,7 @@ class _Client:
             case 9:
                 self._service.swansong.shut_down()
                 self._service.begin_drain(trio.current_time())
+                self._service.notify()
             case 10:
                 await self._sock.send(flight[:at])
                 await trio.sleep(value)

@@ -77,8 +77,9 @@ def test_px_7_what_goes_out_is_read_in_one_way(
         assert names.count(name) <= 1, name
     assert not {b"forwarded", b"keep-alive"} & set(names)
 
+    line = "*" if head.path == "*" else f"{head.path}?x"
     sent = h11.Connection(h11.CLIENT).send(
-        h11.Request(method=head.method, target=f"{head.path}?x", headers=fields)
+        h11.Request(method=head.method, target=line, headers=fields)
     )
     assert sent is not None
     again = read_head(sent, LIMITS)

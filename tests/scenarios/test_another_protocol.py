@@ -151,6 +151,7 @@ async def test_a_notice_ends_an_idle_connection_and_lets_a_request_finish(
     await settled()
     service.swansong.shut_down()
     service.begin_drain(trio.current_time())
+    service.notify()
     assert await idle.receive_some() == b""
     assert await busy.receive_some() == b"200 you asked for /slow\n"
     assert await busy.receive_some() == b""

@@ -113,6 +113,7 @@ async def test_a_notice_does_not_break_tls(
         await settled()
     service.swansong.shut_down()
     service.begin_drain(trio.current_time())
+    service.notify()
     response = await client.get()
     assert (response.body, response.closes) == (b"hello", True)
 

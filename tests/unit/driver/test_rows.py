@@ -220,6 +220,7 @@ async def test_sv_20_what_comes_in_between_comes_after_the_answer(rows: Rows, ho
         case "stop":
             rows.service.swansong.shut_down()
             rows.service.begin_drain(trio.current_time() + 1)  # the grace of all is over
+            rows.service.notify()
         case "timeout":
             rows.connections[2].wire.expire()
         case "wake":
@@ -311,6 +312,7 @@ async def test_sv_20_a_stop_in_the_row_lets_it_finish(rows: Rows) -> None:
     await rows.ask(*SLOW)
     rows.service.swansong.shut_down()
     rows.service.begin_drain(trio.current_time() + 1)
+    rows.service.notify()
     got = b""
     while not got.endswith(b"<EOF>"):
         await settled()

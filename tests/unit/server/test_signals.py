@@ -37,6 +37,14 @@ def received() -> Iterator[list[int]]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def _no_report() -> Iterator[None]:
+    """Begin without the handler that a server of another test has left, which ended in a thread."""
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
 def handlers() -> list[object]:
     return [signal.getsignal(number) for number in SIGNALS]
 
