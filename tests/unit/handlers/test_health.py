@@ -98,7 +98,7 @@ async def test_readiness_fails_with_a_swansong_that_is_shared(autojump_clock: Mo
             (await app.get("/livez")).assert_ok()
 
 
-async def test_sv_22_a_running_server_can_be_withdrawn_and_brought_back() -> None:
+async def test_sv_24_a_running_server_can_be_withdrawn_and_brought_back() -> None:
     async with (
         tt.config().bind_listener(MemoryListener()).without_signals().serving(Health()) as handle
     ):
