@@ -161,6 +161,15 @@ def test_upload_reads_bodies(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_metrics_counts_requests_and_orders(start: Callable[[str], Program]) -> None:
+    program = start("metrics")
+    assert program.get("/orders/book", "POST") == "200 ordered\n"
+    page = program.get("/metrics")
+    assert 'shop_orders_total{kind="book"} 1\n' in page
+    assert 'http_route="/orders/{kind}"' in page
+    program.stop()
+
+
 def test_access_log_has_a_line_for_each_request(start: Callable[[str], Program]) -> None:
     program = start("access_log")
     assert program.get("/") == "200 hello\n"

@@ -768,3 +768,30 @@ def test_sv_21_in_a_run_of_the_application_nothing_changes(
         trio.run(tt.config().bind_listener(MemoryListener()).server(handler).serve)
 
     assert thresholds_while(serve) == [thresholds, thresholds]
+
+
+async def test_sv_22_connections_are_counted(autojump_clock: MockClock) -> None:
+    seen: list[tt.ConnectionCounts] = []
+    infos: list[tt.Info] = []
+
+    async def init(info: tt.Info) -> None:
+        infos.append(info)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        seen.append(infos[0].connections)
+        return conn.ok("hello")
+
+    async with running((tt.Init(init), handler)) as app:
+        assert infos[0].connections == tt.ConnectionCounts()
+        await app.idle()
+        closing = app.listener.connect()
+        await closing.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        counts = app.handle.connections
+        assert (counts.open, counts.idle, counts.closing, counts.busy) == (2, 1, 1, 0)
+        assert (counts.accepted, counts.queued) == (2, None)
+        await closing.aclose()
+        await app.handle.shut_down()
+    assert [(each.open, each.idle, each.busy) for each in seen] == [(1, 0, 1), (2, 1, 1)]
+    over = app.handle.connections
+    assert (over.open, over.accepted) == (0, 2)

@@ -19,6 +19,7 @@
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
     Logger          a line for each request: an access log
+    Metrics         numbers for Prometheus, by the names of OpenTelemetry
     OpenApi         describes the functions of a router that are under api
     Postgres        a database: functions in transactions, what it notifies
     Router          the handler of the most specific route; Params has its parameters
@@ -56,6 +57,7 @@ from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
 from .logger import Logger
+from .metrics import Counter, Figures, Gauge, Histogram, Metrics
 from .postgres import Postgres
 from .router import Converter, Params, Router
 from .sessions import MemoryStore, Session, Sessions, SessionStore
@@ -87,10 +89,12 @@ __all__ = [
     "CookieJar",
     "Cookies",
     "Cors",
+    "Counter",
     "Csrf",
     "ErrorPages",
     "Event",
     "EventStream",
+    "Figures",
     "Form",
     "FormReader",
     "Forms",
@@ -99,14 +103,17 @@ __all__ = [
     "FromForm",
     "FromHeader",
     "FromQuery",
+    "Gauge",
     "Head",
     "Health",
+    "Histogram",
     "Host",
     "LoadShed",
     "Logger",
     "MemoryStore",
     "MessageCodec",
     "MethodOverride",
+    "Metrics",
     "OpenApi",
     "Params",
     "Part",

@@ -14,7 +14,6 @@ nurseries.
 
 from __future__ import annotations
 
-from ._admission import ConnectionCounts
 from ._collector import relaxed_collector
 from ._config import Config, config
 from ._handle import ServerHandle
@@ -24,7 +23,6 @@ from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blo
 
 __all__ = [
     "Config",
-    "ConnectionCounts",
     "Server",
     "ServerHandle",
     "Settings",

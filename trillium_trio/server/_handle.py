@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
 
+    from ..conn import ConnectionCounts
     from ..swansong import DrainReport, ShutdownCompletion, Swansong
     from ..transport import Listener
-    from ._admission import ConnectionCounts
 
 __all__ = ["Served", "ServerHandle"]
 
@@ -32,7 +32,7 @@ class Served(Protocol):
 
     @property
     def connections(self) -> ConnectionCounts:
-        """The connections now, and how many were evicted or refused so far."""
+        """The connections now, and how many were accepted, evicted or refused so far."""
 
     @property
     def is_running(self) -> bool:
@@ -109,7 +109,7 @@ class ServerHandle:
 
     @property
     def connections(self) -> ConnectionCounts:
-        """How many connections there are now, and how many were evicted or refused so far."""
+        """How many connections there are now, and how many were accepted so far."""
         return self._server.connections
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:

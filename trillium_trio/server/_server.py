@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
 from .._log import SafeLogger, add_note, kind_of
-from ..conn import Info, as_handler, handler_name, walk_handlers
+from ..conn import ConnectionCounts, Info, as_handler, handler_name, walk_handlers
 from ..driver import Service, find_exit, split_cancelled
 from ..exceptions import MisuseError
 from ..http import TypeMap
 from ..listeners import accept_loop, open_listeners
 from ..swansong import GuardReport, Swansong, attach_scope, drain_report, hold, record_cut
-from ._admission import Admission, ConnectionCounts
+from ._admission import Admission
 from ._drain import Drain
 from ._environment import notify_socket
 from ._handle import ServerHandle
@@ -118,8 +119,12 @@ class Server:
 
     @property
     def connections(self) -> ConnectionCounts:
-        """How many connections there are, and how many were evicted or refused."""
-        return ConnectionCounts() if self._admission is None else self._admission.counts
+        """How many connections there are, and how many were accepted, evicted or refused."""
+        queues = [n for each in self._listeners if (n := each.queued()) is not None]
+        queued = sum(queues) if queues else None
+        if self._admission is None:
+            return ConnectionCounts(queued=queued)
+        return replace(self._admission.counts, queued=queued)
 
     @property
     def is_running(self) -> bool:
@@ -259,6 +264,7 @@ class Server:
             listeners=self.listeners,
             shared=self._shared,
             starter=self._tasks,
+            counts=lambda: self.connections,
         )
         handlers = list(walk_handlers(self._handler))
         for handler in handlers:
