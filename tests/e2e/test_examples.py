@@ -170,6 +170,14 @@ def test_metrics_counts_requests_and_orders(start: Callable[[str], Program]) -> 
     program.stop()
 
 
+def test_tracing_prints_spans(start: Callable[[str], Program]) -> None:
+    program = start("tracing")
+    assert program.get("/users/7") == "200 a user\n"
+    printed = program.stop()
+    assert '"name": "GET /users/{id}"' in printed
+    assert '"name": "ask the database"' in printed
+
+
 def test_access_log_has_a_line_for_each_request(start: Callable[[str], Program]) -> None:
     program = start("access_log")
     assert program.get("/") == "200 hello\n"

@@ -39,6 +39,7 @@ from trillium_trio.handlers import (
     Sessions,
     Templates,
     Timeout,
+    Tracing,
 )
 from trillium_trio.testing import TestServer
 
@@ -95,6 +96,7 @@ IN_FRONT: dict[str, Callable[[Path], HandlerLike]] = {
     "Sessions, encrypted": lambda _: Sessions(key=KEY, encrypted=True),
     "Sessions, stored": lambda _: Sessions(store=MemoryStore()),
     "Templates": Templates,
+    "Tracing": lambda _: Tracing(),
 }
 AROUND: dict[str, Callable[[], HandlerLike]] = {
     "Router": lambda: Router().get("/work", work).get("/stream", work),

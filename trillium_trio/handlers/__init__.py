@@ -28,6 +28,7 @@
     Static          files of a folder or a package, with ranges and preconditions
     Templates       pages from templates of jinja2
     Timeout         a bound on the time that a handler takes
+    Tracing         a span of OpenTelemetry for each request
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     api             a function with typed arguments and a typed result
     sync_handler    a plain function, in a worker thread
@@ -50,6 +51,7 @@ from ._security_headers import SecurityHeaders
 from ._sync import sync_handler
 from ._templates import Renderer, Templates
 from ._timeout import Timeout
+from ._tracing import Tracing
 from .api import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .compression import Compression
@@ -133,6 +135,7 @@ __all__ = [
     "Static",
     "Templates",
     "Timeout",
+    "Tracing",
     "Upload",
     "WebSocket",
     "WebSocketConn",
