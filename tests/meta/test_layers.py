@@ -35,7 +35,7 @@ L0  exceptions _log  _util
 IMPORTS_ONLY = {"swansong": {"_log", "exceptions"}}
 
 # Handlers are independent of one another, but for these, which stand on another.
-STANDS_ON = {"channels": "websocket"}
+STANDS_ON = {"admin": "_event_stream", "channels": "websocket"}
 
 # Plain values and parsers: no event loop and no socket.
 SANS_IO = {"http", "codec"}

@@ -114,7 +114,7 @@ CREDENTIALS = {
 
 
 # Those that answer by themselves have tests of their own for it, and those that need a server.
-ALONE = {"Channels", "EventStream", "OpenApi", "Postgres", "Static", "WebSocket"}
+ALONE = {"Admin", "Channels", "EventStream", "OpenApi", "Postgres", "Static", "WebSocket"}
 
 
 def test_every_handler_is_tried() -> None:

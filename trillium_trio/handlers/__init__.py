@@ -1,7 +1,8 @@
-"""Ready-made handlers: one file or folder each; none imports another, but Channels WebSocket.
+"""Ready-made handlers: one file or folder each; but Admin and Channels, none imports another.
 
 .. code-block:: text
 
+    Admin           what a service does, live, for those who run it
     BasicAuth       who asks, by name and password; BearerAuth by token
     CachingHeaders  304 and 412 from preconditions; check_preconditions before a write
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
@@ -52,6 +53,7 @@ from ._sync import sync_handler
 from ._templates import Renderer, Templates
 from ._timeout import Timeout
 from ._tracing import Tracing
+from .admin import Admin, ProcessSource, Source
 from .api import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .compression import Compression
@@ -76,6 +78,7 @@ from .websocket import (
 
 __all__ = [
     "Accepted",
+    "Admin",
     "BasicAuth",
     "BearerAuth",
     "Broker",
@@ -122,6 +125,7 @@ __all__ = [
     "PartReader",
     "Postgres",
     "Problem",
+    "ProcessSource",
     "RateLimit",
     "RedirectHttps",
     "RedisBroker",
@@ -132,6 +136,7 @@ __all__ = [
     "Session",
     "SessionStore",
     "Sessions",
+    "Source",
     "Static",
     "Templates",
     "Timeout",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ._collector import relaxed_collector
 from ._config import Config, config
+from ._drain import DrainProgress
 from ._handle import ServerHandle
 from ._server import Server
 from ._settings import Settings
@@ -23,6 +24,7 @@ from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blo
 
 __all__ = [
     "Config",
+    "DrainProgress",
     "Server",
     "ServerHandle",
     "Settings",

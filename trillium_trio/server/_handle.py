@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..conn import ConnectionCounts
     from ..swansong import DrainReport, ShutdownCompletion, Swansong
     from ..transport import Listener
+    from ._drain import DrainProgress
+    from ._settings import Settings
 
 __all__ = ["Served", "ServerHandle"]
 
@@ -33,6 +35,14 @@ class Served(Protocol):
     @property
     def connections(self) -> ConnectionCounts:
         """The connections now, and how many were accepted, evicted or refused so far."""
+
+    @property
+    def config(self) -> Settings:
+        """The settings."""
+
+    @property
+    def drain(self) -> DrainProgress | None:
+        """How far the drain is; None before the stop."""
 
     @property
     def is_running(self) -> bool:
@@ -111,6 +121,16 @@ class ServerHandle:
     def connections(self) -> ConnectionCounts:
         """How many connections there are now, and how many were accepted so far."""
         return self._server.connections
+
+    @property
+    def config(self) -> Settings:
+        """The settings that are in force."""
+        return self._server.config
+
+    @property
+    def drain(self) -> DrainProgress | None:
+        """How far the drain is, what it waits for, and for how long; None before the stop."""
+        return self._server.drain
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Stop this server and all that share its swansong; see `Swansong.shut_down`."""

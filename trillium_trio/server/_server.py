@@ -17,7 +17,7 @@ from ..http import TypeMap
 from ..listeners import accept_loop, open_listeners
 from ..swansong import GuardReport, Swansong, attach_scope, drain_report, hold, record_cut
 from ._admission import Admission
-from ._drain import Drain
+from ._drain import Drain, DrainProgress
 from ._environment import notify_socket
 from ._handle import ServerHandle
 from ._lifespans import Lifespans, naming
@@ -89,6 +89,7 @@ class Server:
         )
         self._tasks = Tasks(self._node, contain=self._contain, watch=self._watch)
         self._admission: Admission | None = None
+        self._drain: Drain | None = None
         self._holds: tuple[Hold, ...] = ()
         self._report: DrainReport | None = None
 
@@ -125,6 +126,15 @@ class Server:
         if self._admission is None:
             return ConnectionCounts(queued=queued)
         return replace(self._admission.counts, queued=queued)
+
+    @property
+    def drain(self) -> DrainProgress | None:
+        """How far the drain is; None before the stop, or if nothing was served."""
+        if self._report is not None:
+            return DrainProgress(phase="over", remaining=None, waits_for=None, report=self._report)
+        if self._node.is_running or self._drain is None:
+            return None
+        return self._drain.progress
 
     @property
     def is_running(self) -> bool:
@@ -272,7 +282,7 @@ class Server:
                 with attach_scope(self._node, counts=False), naming(handler, "init"):
                     await handler.init(info)
         notifier = Notifier(notify_socket())
-        drain = Drain(
+        self._drain = drain = Drain(
             self._node,
             name=self._name,
             delay=config.drain_delay,
