@@ -152,6 +152,13 @@ async def test_ad_3_the_host(host: str, is_own: bool) -> None:
             assert (await app.post("/drain", headers={"host": host})).status == 421
 
 
+async def test_ad_3_a_client_that_names_no_host_is_no_browser() -> None:
+    async with TestServer(Admin(tt.Swansong())) as app:
+        peer = app.connect()
+        await peer.send(b"GET /readyz HTTP/1.0\r\n\r\n")
+        assert (await peer.receive_response()).status == 200
+
+
 async def test_ad_4_health(autojump_clock: MockClock) -> None:
     async with running(slow) as served:
         admin = Admin(served.handle.swansong, servers=[served.handle])

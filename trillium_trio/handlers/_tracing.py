@@ -174,6 +174,8 @@ class Tracing(Handler):
     def _sent(self, conn: Conn) -> tuple[Context, list[Link] | None]:
         """Return the context that the span begins in, and what it is only linked to."""
         headers = conn.request_headers
+        if headers.get("traceparent") is None:
+            return self._root, None
         fields = headers.get_all("traceparent")
         # A field that is there twice was not sent by one sender.
         parsed = parse_traceparent(fields[0]) if len(fields) == 1 else None

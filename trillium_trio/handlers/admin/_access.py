@@ -69,8 +69,11 @@ class Access:
         Raises:
           HttpError: 421: the Host is no address and none of the names.
         """
-        # A page cannot have an address as its own name and somebody else's address.
-        host = (conn.head.host or "").lower()
+        # No browser leaves it out, but the health checks of some balancers do (HTTP/1.0).
+        if conn.head.host is None:
+            return
+        # A name can be turned to any address, an address cannot.
+        host = conn.head.host.lower()
         name = host if host.endswith("]") or host.count(":") != 1 else host.partition(":")[0]
         if name.startswith("["):
             name = name[1:].partition("]")[0]
