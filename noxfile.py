@@ -98,7 +98,7 @@ def completeness(session: nox.Session) -> None:
     """Check that every public name has a type that type checkers cannot read in two ways."""
     # Not editable: pyright looks for the package, and for py.typed in it, where it is installed.
     # With the extras whose types are in signatures.
-    session.install(".[postgres,redis,templates,websockets]", "pyright[nodejs]>=1.1.400")
+    session.install(".[otel,postgres,redis,templates,websockets]", "pyright[nodejs]>=1.1.400")
     # Away from the sources, which it would look at instead.
     session.chdir(session.create_tmp())
     session.run("pyright", "--ignoreexternal", "--verifytypes", "trillium_trio")

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from .conn import (
     Conn,
+    ConnectionCounts,
     Handler,
     Info,
     Init,
@@ -54,7 +55,7 @@ from .exceptions import (
 )
 from .handlers import sync_handler
 from .http import Body, Headers, HttpConfig, Status
-from .server import Config, ConnectionCounts, Server, ServerHandle, config
+from .server import Config, Server, ServerHandle, config
 from .swansong import (
     DrainReport,
     Guard,

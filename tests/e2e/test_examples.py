@@ -164,6 +164,60 @@ def test_upload_reads_bodies(start: Callable[[str], Program]) -> None:
     program.stop()
 
 
+def test_metrics_counts_requests_and_orders(start: Callable[[str], Program]) -> None:
+    program = start("metrics")
+    assert program.get("/orders/book", "POST") == "200 ordered\n"
+    page = program.get("/metrics")
+    assert 'shop_orders_total{kind="book"} 1\n' in page
+    assert 'http_route="/orders/{kind}"' in page
+    program.stop()
+
+
+def test_admin_shows_the_drain(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    program = subprocess.Popen(
+        [sys.executable, "-c", f"import admin, trio; print(trio.run(admin.main, {port}))"],
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES), "HOST": str(tmp_path / "socket")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == f"admin page at http://127.0.0.1:{port}\n"
+        with closing(Connection(tmp_path / "socket")) as connection:
+            connection.request("GET", "/orders?secret=1")
+            while (found := json.loads(fetch(port)))["tree"]["below"][0]["guards"] == []:
+                time.sleep(0.02)
+            [guard] = found["tree"]["below"][0]["guards"]
+            assert (found["state"], guard["labels"]) == ("running", ["GET /orders"])
+            program.send_signal(signal.SIGTERM)
+            while (found := json.loads(fetch(port)))["state"] == "running":
+                time.sleep(0.02)
+            assert found["drain"]["left"] == 1
+            assert 0 < found["drain"]["remaining"] <= 30
+            assert connection.getresponse().read() == b"worth waiting for\n"
+        output, _ = program.communicate(timeout=PATIENCE)
+    finally:
+        program.kill()
+        program.communicate()
+    assert output.endswith(": 1 finished\n")
+
+
+def fetch(port: int) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    with closing(connection):
+        connection.request("GET", "/status")
+        return connection.getresponse().read()
+
+
+def test_tracing_prints_spans(start: Callable[[str], Program]) -> None:
+    program = start("tracing")
+    assert program.get("/users/7") == "200 a user\n"
+    printed = program.stop()
+    assert '"name": "GET /users/{id}"' in printed
+    assert '"name": "ask the database"' in printed
+
+
 def test_access_log_has_a_line_for_each_request(start: Callable[[str], Program]) -> None:
     program = start("access_log")
     assert program.get("/") == "200 hello\n"

@@ -35,7 +35,7 @@ L0  exceptions _log  _util
 IMPORTS_ONLY = {"swansong": {"_log", "exceptions"}}
 
 # Handlers are independent of one another, but for these, which stand on others.
-STANDS_ON = {"channels": {"redis", "websocket"}}
+STANDS_ON = {"admin": {"_event_stream"}, "channels": {"redis", "websocket"}}
 
 # Plain values and parsers: no event loop and no socket.
 SANS_IO = {"http", "codec"}

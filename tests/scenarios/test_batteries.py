@@ -31,6 +31,7 @@ from trillium_trio.handlers import (
     Logger,
     MemoryStore,
     MethodOverride,
+    Metrics,
     RateLimit,
     RedirectHttps,
     Router,
@@ -38,6 +39,7 @@ from trillium_trio.handlers import (
     Sessions,
     Templates,
     Timeout,
+    Tracing,
 )
 from trillium_trio.testing import TestServer
 
@@ -86,6 +88,7 @@ IN_FRONT: dict[str, Callable[[Path], HandlerLike]] = {
     "LoadShed": lambda _: LoadShed(),
     "Logger": lambda folder: Logger("common", target=folder / "log"),
     "MethodOverride": lambda _: MethodOverride(),
+    "Metrics": lambda _: Metrics(),
     "RateLimit": lambda _: RateLimit(100),
     "RedirectHttps": lambda _: RedirectHttps(exempt=["/work", "/stream"]),
     "SecurityHeaders": lambda _: SecurityHeaders(),
@@ -93,6 +96,7 @@ IN_FRONT: dict[str, Callable[[Path], HandlerLike]] = {
     "Sessions, encrypted": lambda _: Sessions(key=KEY, encrypted=True),
     "Sessions, stored": lambda _: Sessions(store=MemoryStore()),
     "Templates": Templates,
+    "Tracing": lambda _: Tracing(),
 }
 AROUND: dict[str, Callable[[], HandlerLike]] = {
     "Router": lambda: Router().get("/work", work).get("/stream", work),
@@ -110,7 +114,17 @@ CREDENTIALS = {
 
 
 # Those that answer by themselves have tests of their own for it, and those that need a server.
-ALONE = {"Channels", "EventStream", "OpenApi", "Postgres", "Proxy", "Redis", "Static", "WebSocket"}
+ALONE = {
+    "Admin",
+    "Channels",
+    "EventStream",
+    "OpenApi",
+    "Postgres",
+    "Proxy",
+    "Redis",
+    "Static",
+    "WebSocket",
+}
 
 
 def test_every_handler_is_tried() -> None:

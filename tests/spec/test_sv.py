@@ -768,3 +768,86 @@ def test_sv_21_in_a_run_of_the_application_nothing_changes(
         trio.run(tt.config().bind_listener(MemoryListener()).server(handler).serve)
 
     assert thresholds_while(serve) == [thresholds, thresholds]
+
+
+async def test_sv_22_connections_are_counted(autojump_clock: MockClock) -> None:
+    seen: list[tt.ConnectionCounts] = []
+    infos: list[tt.Info] = []
+
+    async def init(info: tt.Info) -> None:
+        infos.append(info)
+
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        seen.append(infos[0].connections)
+        return conn.ok("hello")
+
+    async with running((tt.Init(init), handler)) as app:
+        assert infos[0].connections == tt.ConnectionCounts()
+        await app.idle()
+        closing = app.listener.connect()
+        await closing.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        counts = app.handle.connections
+        assert (counts.open, counts.idle, counts.closing, counts.busy) == (2, 1, 1, 0)
+        assert (counts.accepted, counts.queued) == (2, None)
+        await closing.aclose()
+        await app.handle.shut_down()
+    assert [(each.open, each.idle, each.busy) for each in seen] == [(1, 0, 1), (2, 1, 1)]
+    over = app.handle.connections
+    assert (over.open, over.accepted) == (0, 2)
+
+
+async def test_sv_23_a_drain_can_be_watched(autojump_clock: MockClock) -> None:
+    infos: list[tt.Info] = []
+
+    @asynccontextmanager
+    async def lifespan(info: tt.Info) -> AsyncIterator[None]:
+        infos.append(info)
+        yield
+        await trio.sleep(2)
+
+    config = tt.config().with_drain_delay(1).with_drain_timeout(10)
+    async with running((tt.Lifespan(lifespan), hello), config) as app:
+        assert app.handle.config.drain_timeout == 10
+        guard = infos[0].swansong.guard("work")
+        assert app.handle.drain is None
+        app.handle.shut_down()
+        seen: list[tuple[str, float | None, int, str | None]] = []
+        for n in range(7):
+            await trio.sleep(0.75)
+            drain = app.handle.drain
+            assert drain is not None
+            seen.append((drain.phase, drain.remaining, drain.report.finished, drain.waits_for))
+            if n == 3:
+                guard.release()
+        assert app.handle.config is app.server.config
+    waits_for = seen[4][3]
+    assert waits_for is not None
+    assert waits_for.startswith("the lifespan of Lifespan(")
+    assert seen == [
+        ("still accepting", 10.25, 0, None),
+        *(("waiting", left, 0, None) for left in (9.5, 8.75, 8.0)),
+        ("cleaning up", None, 1, waits_for),
+        ("cleaning up", None, 1, waits_for),
+        ("over", None, 1, None),
+    ]
+
+
+async def test_sv_23_a_stop_with_a_deadline_of_its_own(autojump_clock: MockClock) -> None:
+    async def handler(conn: tt.Conn) -> tt.Conn:
+        await trio.sleep(5)
+        return conn.ok("hello")
+
+    async with running(handler) as app:
+        client = await app.started()
+        app.handle.shut_down(timeout=3)
+        await trio.sleep(1)
+        drain = app.handle.drain
+        assert drain is not None
+        assert drain.remaining == pytest.approx(2)
+        report = await app.handle
+        assert not report.is_clean
+        over = app.handle.drain
+        assert over is not None
+        assert (over.phase, over.report) == ("over", report)
+        await client.aclose()

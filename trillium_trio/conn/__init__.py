@@ -17,6 +17,7 @@ that the driver implements. `Info` is the server as handlers see it before servi
 from __future__ import annotations
 
 from ._conn import Conn
+from ._counts import ConnectionCounts
 from ._handler import (
     Handler,
     HandlerLike,
@@ -44,6 +45,7 @@ from ._upgrade import Upgrade
 __all__ = [
     "Client",
     "Conn",
+    "ConnectionCounts",
     "Failure",
     "Handler",
     "HandlerLike",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple, final
 
+from ._counts import ConnectionCounts
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -66,7 +68,7 @@ class Info:
       listeners: The bound listeners, in the order of the configuration.
     """
 
-    __slots__ = ("_shared", "_starter", "config", "listeners", "swansong")
+    __slots__ = ("_counts", "_shared", "_starter", "config", "listeners", "swansong")
 
     def __init__(
         self,
@@ -76,12 +78,19 @@ class Info:
         listeners: tuple[Listener, ...],
         shared: TypeMap,
         starter: Starter,
+        counts: Callable[[], ConnectionCounts] = ConnectionCounts,
     ) -> None:
         self.config: ServerSettings = config
         self.swansong: Swansong = swansong
         self.listeners: tuple[Listener, ...] = listeners
         self._shared = shared
         self._starter = starter
+        self._counts = counts
+
+    @property
+    def connections(self) -> ConnectionCounts:
+        """How many connections the server has now, and how many it has accepted so far."""
+        return self._counts()
 
     def insert_shared_state(self, value: T) -> T | None:
         """Store a value that every conn finds with ``shared_state(type(value))``.

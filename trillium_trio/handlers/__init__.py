@@ -1,7 +1,8 @@
-"""Ready-made handlers: one file or folder each; none imports another, but Channels two.
+"""Ready-made handlers: one file or folder each; only Admin and Channels import others.
 
 .. code-block:: text
 
+    Admin           what a service does, live, for those who run it
     BasicAuth       who asks, by name and password; BearerAuth by token
     CachingHeaders  304 and 412 from preconditions; check_preconditions before a write
     Channels        topics over WebSocket, with the protocol of Phoenix's clients
@@ -19,6 +20,7 @@
     Health          liveness and readiness, which differ while the server drains
     Host            which hosts are served; RedirectHttps
     Logger          a line for each request: an access log
+    Metrics         numbers for Prometheus, by the names of OpenTelemetry
     OpenApi         describes the functions of a router that are under api
     Postgres        a database: functions in transactions, what it notifies
     Proxy           passes requests on to upstreams: a reverse proxy
@@ -29,6 +31,7 @@
     Static          files of a folder or a package, with ranges and preconditions
     Templates       pages from templates of jinja2
     Timeout         a bound on the time that a handler takes
+    Tracing         a span of OpenTelemetry for each request
     WebSocket       a WebSocket for each request, closed with a goodbye at the stop
     api             a function with typed arguments and a typed result
     sync_handler    a plain function, in a worker thread
@@ -51,6 +54,8 @@ from ._security_headers import SecurityHeaders
 from ._sync import sync_handler
 from ._templates import Renderer, Templates
 from ._timeout import Timeout
+from ._tracing import Tracing
+from .admin import Admin, ProcessSource, Source
 from .api import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
 from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
 from .compression import Compression
@@ -58,6 +63,7 @@ from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
 from .logger import Logger
+from .metrics import Counter, Figures, Gauge, Histogram, Metrics
 from .postgres import Postgres, PostgresStore
 from .proxy import Proxy
 from .redis import Redis, RedisStore
@@ -76,6 +82,7 @@ from .websocket import (
 
 __all__ = [
     "Accepted",
+    "Admin",
     "BasicAuth",
     "BearerAuth",
     "Broker",
@@ -91,10 +98,12 @@ __all__ = [
     "CookieJar",
     "Cookies",
     "Cors",
+    "Counter",
     "Csrf",
     "ErrorPages",
     "Event",
     "EventStream",
+    "Figures",
     "Form",
     "FormReader",
     "Forms",
@@ -103,14 +112,17 @@ __all__ = [
     "FromForm",
     "FromHeader",
     "FromQuery",
+    "Gauge",
     "Head",
     "Health",
+    "Histogram",
     "Host",
     "LoadShed",
     "Logger",
     "MemoryStore",
     "MessageCodec",
     "MethodOverride",
+    "Metrics",
     "OpenApi",
     "Params",
     "Part",
@@ -118,6 +130,7 @@ __all__ = [
     "Postgres",
     "PostgresStore",
     "Problem",
+    "ProcessSource",
     "Proxy",
     "RateLimit",
     "RedirectHttps",
@@ -131,9 +144,11 @@ __all__ = [
     "Session",
     "SessionStore",
     "Sessions",
+    "Source",
     "Static",
     "Templates",
     "Timeout",
+    "Tracing",
     "Upload",
     "WebSocket",
     "WebSocketConn",

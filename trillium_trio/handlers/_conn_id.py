@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, final
 
 from ..conn import Handler, OnConn
+from ..http import parse_traceparent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +20,6 @@ __all__ = ["ConnId", "ConnIdFilter"]
 
 # What may be in a log line, a file name and a URL without escaping.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# W3C Trace Context, 3.2: version, trace-id, parent-id, flags.
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-)
 
 _current: ContextVar[str] = ContextVar("trillium_trio.conn_id", default="-")
 
@@ -100,8 +97,8 @@ class ConnId(Handler):
         given = headers.get(self._header)
         if given is not None and _ID.fullmatch(given):
             return given
-        trace = _TRACEPARENT.fullmatch(headers.get("traceparent") or "")
-        return None if trace is None else trace[1]
+        trace = parse_traceparent(headers.get("traceparent") or "")
+        return None if trace is None else trace.trace_id
 
 
 @final

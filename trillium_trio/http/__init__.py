@@ -16,6 +16,7 @@ know how they are received or sent.
     add_vary        the Vary field
     media_weight    what Accept says of a media type; accepted_codings of content codings
     is_same_origin  the Origin field; parse_origin
+    parse_traceparent   the field of W3C Trace Context
     parse_cookies   the Cookie field; set_cookie renders Set-Cookie
     http_date       IMF-fixdate; parse_http_date reads all three forms
 
@@ -39,6 +40,7 @@ from ._ranges import MAX_RANGES, content_range, parse_byte_ranges, ranges_in_par
 from ._request_head import RequestHead
 from ._state import TypeMap
 from ._status import Status, reason_phrase
+from ._trace_context import TraceParent, parse_traceparent
 from ._vary import add_vary
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "RequestHead",
     "SameSite",
     "Status",
+    "TraceParent",
     "Transform",
     "Transformed",
     "TypeMap",
@@ -74,6 +77,7 @@ __all__ = [
     "parse_http_date",
     "parse_ip",
     "parse_origin",
+    "parse_traceparent",
     "ranges_in_parts",
     "reason_phrase",
     "set_cookie",

@@ -47,6 +47,10 @@ class BoundListener(ABC):
           OSError: An error of accept(2).
         """
 
+    def queued(self) -> int | None:
+        """Return how many connections wait to be accepted; None if that is not known."""
+        return None
+
     @abstractmethod
     def drain_and_close(self) -> list[Transport]:
         """Accept what the kernel has queued and close, in one synchronous step (SV-6).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Protocol, final
 
@@ -26,6 +27,8 @@ logger = SafeLogger("trillium_trio.listeners")
 # we request.
 _EXTRA_ACCEPTS = 128
 _MAX_DRAIN_SECONDS = 0.1
+# `tcpi_unacked` of a listening socket in TCP_INFO: eight bytes, then numbers of four.
+_UNACKED = slice(24, 28)
 
 
 class Wrap(Protocol):
@@ -90,6 +93,15 @@ class BoundSocket(BoundListener):
         except BlockingIOError:
             return None
         return self._transport(sock, address)
+
+    def queued(self) -> int | None:
+        if self.is_closing or self.facts.kind != "tcp" or sys.platform != "linux":
+            return None
+        try:
+            info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop)
+        except OSError:
+            return None  # another thread has closed it meanwhile
+        return int.from_bytes(info[_UNACKED], sys.byteorder)
 
     def drain_and_close(self) -> list[Transport]:
         if not self.is_owned:

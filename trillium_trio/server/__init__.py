@@ -14,9 +14,9 @@ nurseries.
 
 from __future__ import annotations
 
-from ._admission import ConnectionCounts
 from ._collector import relaxed_collector
 from ._config import Config, config
+from ._drain import DrainProgress
 from ._handle import ServerHandle
 from ._server import Server
 from ._settings import Settings
@@ -24,7 +24,7 @@ from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blo
 
 __all__ = [
     "Config",
-    "ConnectionCounts",
+    "DrainProgress",
     "Server",
     "ServerHandle",
     "Settings",

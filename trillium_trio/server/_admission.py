@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from .._log import SafeLogger
+from ..conn import ConnectionCounts
 from ..driver import Http1Connection
 from ._refusal import Refusals
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..driver import Served, Service
     from ..transport import Transport
 
-__all__ = ["Admission", "ConnectionCounts"]
+__all__ = ["Admission"]
 
 logger = SafeLogger("trillium_trio.server")
 
@@ -36,30 +36,6 @@ _MAX_WAITING = 64
 _MAX_TURNS = 32
 # An episode is over when an eighth of the limit is free. A batch frees less, so it cannot end one.
 _CALM_SHARE = 8
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionCounts:
-    """The connections of a server at one moment, and how many it has refused and evicted.
-
-    Attributes:
-      open: How many are open now.
-      idle: How many of these wait for a request, with no byte of it received.
-      refused: How many were answered 503, or closed, because there was no room.
-      evicted: How many idle ones were closed to make room.
-    """
-
-    open: int = 0
-    idle: int = 0
-    refused: int = 0
-    evicted: int = 0
-
-    def __str__(self) -> str:
-        return (
-            f"{self.open} connections are open, {self.idle} of them idle; "
-            f"{self.evicted} were evicted and {self.refused} refused so far"
-        )
 
 
 @final
@@ -88,6 +64,7 @@ class Admission:
         self._next_scan = -inf
         self._refusals = Refusals(service, nursery, limit)
         self._is_evicting = False
+        self._accepted = 0
 
     @property
     def counts(self) -> ConnectionCounts:
@@ -96,12 +73,15 @@ class Admission:
         return ConnectionCounts(
             open=len(connections),
             idle=sum(each.is_idle for each in connections),
+            closing=sum(each.is_closing for each in connections),
+            accepted=self._accepted,
             refused=self._refusals.total,
             evicted=self._service.evicted,
         )
 
     def start(self, transport: Transport) -> None:
         """Take ownership of a transport that was just accepted: serve or refuse it."""
+        self._accepted += 1
         count = len(self._service.connections) + self._waiting
         if count < self._limit - self._limit // _CALM_SHARE:
             self._is_evicting = False

@@ -16,7 +16,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, final
+from dataclasses import dataclass
+from math import inf, isinf
+from typing import TYPE_CHECKING, Literal, final
 
 import trio
 
@@ -27,13 +29,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..driver import Service
-    from ..swansong import GuardReport, Swansong
+    from ..swansong import DrainReport, GuardReport, Swansong
     from ._notify import Notifier
     from ._tasks import Tasks
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "DrainProgress"]
 
 logger = SafeLogger("trillium_trio.server")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainProgress:
+    """How far the drain of a server is.
+
+    Attributes:
+      phase: What the server does.
+      remaining: Seconds until what is left is cut; None: it is waited for as long as it takes, or
+        that is over.
+      waits_for: What it waits for that is neither a request nor another guard, such as a lifespan.
+      report: What has finished and what was cut so far.
+    """
+
+    phase: Literal["still accepting", "waiting", "cleaning up", "over"]
+    remaining: float | None
+    waits_for: str | None
+    report: DrainReport
 
 
 @final
@@ -73,6 +94,24 @@ class Drain:
         self._linger = linger
         self._idle = trio.Event()
         self._service: Service | None = None
+        self._phase: Literal["still accepting", "waiting", "cleaning up"] = "still accepting"
+        # The cancel scope of the phase, and our own deadline, by the clock.
+        self._limit: trio.CancelScope | None = None
+        self._deadline = inf
+        self._now = trio.lowlevel.current_clock().current_time
+
+    @property
+    def progress(self) -> DrainProgress:
+        """How far it is. Callable from any thread."""
+        deadline = self._deadline if self._limit is None else self._limit.deadline
+        deadline = min(deadline, self._deadline)
+        remaining = None if isinf(deadline) else max(0.0, deadline - self._now())
+        return DrainProgress(
+            phase=self._phase,
+            remaining=None if self._phase == "cleaning up" else remaining,
+            waits_for=self._describe(),
+            report=drain_report(self._swansong),
+        )
 
     def on_idle(self) -> None:
         """Called when the last connection has ended."""
@@ -85,7 +124,9 @@ class Drain:
           Ends the wait; the drain has not begun.
         """
         await self._swansong.shutting_down()
-        with attach_scope(self._swansong, counts=False):
+        if self._timeout is not None:
+            self._deadline = trio.current_time() + self._delay + self._timeout
+        with attach_scope(self._swansong, counts=False) as self._limit:
             await trio.sleep(self._delay)
 
     async def wait(self, service: Service, tasks: Tasks) -> None:
@@ -97,10 +138,13 @@ class Drain:
           Ends the wait; nothing was cut.
         """
         self._service = service
+        self._phase = "waiting"
         # Cancelled by cancel(), by the deadline of shut_down(timeout), and by our own.
         with attach_scope(self._swansong, counts=False) as limit:
+            self._limit = limit
             if self._timeout is not None:
-                limit.deadline = min(limit.deadline, trio.current_time() + self._timeout)
+                self._deadline = trio.current_time() + self._timeout
+                limit.deadline = min(limit.deadline, self._deadline)
             if self._spread > 0:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._notify, service)
@@ -109,6 +153,7 @@ class Drain:
             else:
                 service.notify()
                 await self._until_gone(service)
+        self._phase = "cleaning up"
         if limit.cancelled_caught:
             self._cut(service, tasks)
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
 
+    from ..conn import ConnectionCounts
     from ..swansong import DrainReport, ShutdownCompletion, Swansong
     from ..transport import Listener
-    from ._admission import ConnectionCounts
+    from ._drain import DrainProgress
+    from ._settings import Settings
 
 __all__ = ["Served", "ServerHandle"]
 
@@ -33,7 +35,15 @@ class Served(Protocol):
 
     @property
     def connections(self) -> ConnectionCounts:
-        """The connections now, and how many were evicted or refused so far."""
+        """The connections now, and how many were accepted, evicted or refused so far."""
+
+    @property
+    def config(self) -> Settings:
+        """The settings."""
+
+    @property
+    def drain(self) -> DrainProgress | None:
+        """How far the drain is; None before the stop."""
 
     @property
     def is_running(self) -> bool:
@@ -110,8 +120,18 @@ class ServerHandle:
 
     @property
     def connections(self) -> ConnectionCounts:
-        """How many connections there are now, and how many were evicted or refused so far."""
+        """How many connections there are now, and how many were accepted so far."""
         return self._server.connections
+
+    @property
+    def config(self) -> Settings:
+        """The settings that are in force."""
+        return self._server.config
+
+    @property
+    def drain(self) -> DrainProgress | None:
+        """How far the drain is, what it waits for, and for how long; None before the stop."""
+        return self._server.drain
 
     @property
     def readiness(self) -> Readiness:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
 from .._log import SafeLogger, add_note, kind_of
-from ..conn import Info, Readiness, as_handler, handler_name, walk_handlers
+from ..conn import (
+    ConnectionCounts,
+    Info,
+    Readiness,
+    as_handler,
+    handler_name,
+    walk_handlers,
+)
 from ..driver import Service, find_exit, split_cancelled
 from ..exceptions import MisuseError
 from ..http import TypeMap
 from ..listeners import accept_loop, open_listeners
 from ..swansong import GuardReport, Swansong, attach_scope, drain_report, hold, record_cut
-from ._admission import Admission, ConnectionCounts
-from ._drain import Drain
+from ._admission import Admission
+from ._drain import Drain, DrainProgress
 from ._environment import notify_socket
 from ._handle import ServerHandle
 from ._lifespans import Lifespans, naming
@@ -88,6 +96,7 @@ class Server:
         )
         self._tasks = Tasks(self._node, contain=self._contain, watch=self._watch)
         self._admission: Admission | None = None
+        self._drain: Drain | None = None
         self._holds: tuple[Hold, ...] = ()
         self._report: DrainReport | None = None
 
@@ -118,8 +127,21 @@ class Server:
 
     @property
     def connections(self) -> ConnectionCounts:
-        """How many connections there are, and how many were evicted or refused."""
-        return ConnectionCounts() if self._admission is None else self._admission.counts
+        """How many connections there are, and how many were accepted, evicted or refused."""
+        queues = [n for each in self._listeners if (n := each.queued()) is not None]
+        queued = sum(queues) if queues else None
+        if self._admission is None:
+            return ConnectionCounts(queued=queued)
+        return replace(self._admission.counts, queued=queued)
+
+    @property
+    def drain(self) -> DrainProgress | None:
+        """How far the drain is; None before the stop, or if nothing was served."""
+        if self._report is not None:
+            return DrainProgress(phase="over", remaining=None, waits_for=None, report=self._report)
+        if self._node.is_running or self._drain is None:
+            return None
+        return self._drain.progress
 
     @property
     def is_running(self) -> bool:
@@ -261,6 +283,7 @@ class Server:
             listeners=self.listeners,
             shared=self._shared,
             starter=self._tasks,
+            counts=lambda: self.connections,
         )
         handlers = list(walk_handlers(self._handler))
         for handler in handlers:
@@ -268,7 +291,7 @@ class Server:
                 with attach_scope(self._node, counts=False), naming(handler, "init"):
                     await handler.init(info)
         notifier = Notifier(notify_socket())
-        drain = Drain(
+        self._drain = drain = Drain(
             self._node,
             name=self._name,
             delay=config.drain_delay,

@@ -32,10 +32,11 @@ is ever taken under ours. `trio` objects are touched only in their own run.
 *Cancel scopes* can be attached: ``cancel()`` and the deadline of ``shut_down(timeout)`` reach them
 in their own trio run, by its own clock.
 
-For servers, not applications: `Hold` and `hold`, `claim`, `attach_scope`, `drain_report`,
-`no_guards`, `record_cut`, `was_cancelled`.
+For servers, not applications: `Branch` and `branch_of`, `Hold` and `hold`, `claim`, `attach_scope`,
+`drain_report`, `no_guards`, `record_cut`, `was_cancelled`.
 """
 
+from ._branch import Branch, branch_of
 from ._claim import Claim
 from ._completion import NoGuards, ShutdownCompletion, ShutdownState, ShuttingDown
 from ._guard import Guard, Guarded
@@ -58,6 +59,7 @@ from ._swansong import (
 )
 
 __all__ = [
+    "Branch",
     "Claim",
     "DrainReport",
     "Guard",
@@ -75,6 +77,7 @@ __all__ = [
     "ShuttingDown",
     "Swansong",
     "attach_scope",
+    "branch_of",
     "claim",
     "drain_report",
     "hold",

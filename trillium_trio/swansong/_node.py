@@ -114,6 +114,7 @@ class Node:
     atomic are made in operations only. Everything may be read at any time, without the lock.
 
     Attributes:
+      name: That of its swansong, for people.
       stopped_at: When this node itself was stopped (`time.monotonic`). The latch.
       guards: The live guards of the subtree, oldest first (a dict used as an ordered set).
       holds: The live holds of the subtree, likewise.
@@ -143,6 +144,7 @@ class Node:
         "holds",
         "is_cut",
         "limit",
+        "name",
         "parent",
         "scopes",
         "stopped_at",
@@ -151,7 +153,8 @@ class Node:
         "waiters",
     )
 
-    def __init__(self, parent: Node | None = None) -> None:
+    def __init__(self, parent: Node | None = None, name: str | None = None) -> None:
+        self.name: str | None = name
         self.parent: Node | None = parent
         self.tree: Tree = Tree() if parent is None else parent.tree
         self.stopped_at: float | None = None

@@ -61,7 +61,7 @@ class Swansong:
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name: str | None = name
-        self._node = Node()
+        self._node = Node(name=name)
 
     def shut_down(self, *, timeout: float | None = None) -> ShutdownCompletion:
         """Signal the stop. Synchronous, idempotent, and callable from anywhere.
@@ -236,7 +236,7 @@ class Swansong:
         """
         child = Swansong.__new__(Swansong)
         child.name = name
-        child._node = Node(self._node)
+        child._node = Node(self._node, name)
         return child
 
     def guard_report(self, *, stacks: bool = False) -> GuardReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,8 @@ from trillium_trio.listeners import (
 from trillium_trio.transport import SocketTransport, StreamTransport, TlsTransport, Transport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trillium_trio.transport import Transport
 
 
@@ -227,3 +230,23 @@ async def test_tls_on_tls_is_refused() -> None:
     listener = trio.SSLListener(MemoryListener(), context)
     with pytest.raises(ConfigError, match="already has TLS"):
         await open_listeners([TlsBind(PreboundBind(listener), context)])
+
+
+async def test_sv_22_what_waits_to_be_accepted_is_counted(tmp_path: Path) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    clients = [socket.create_connection(server.getsockname()) for _ in range(3)]
+    tcp = await open_one(server)
+    is_known = sys.platform == "linux"
+    assert tcp.queued() == (3 if is_known else None)
+    await (await tcp.accept()).aclose()
+    assert tcp.queued() == (2 if is_known else None)
+    await tcp.aclose()
+    assert tcp.queued() is None
+    for each in clients:
+        each.close()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        sock.listen()
+        unix = await open_one(sock)
+        assert unix.queued() is None
+        await unix.aclose()

@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trillium_trio as tt
 from tests.unit.server._serving import hello, running
-from trillium_trio.server import ConnectionCounts
+from trillium_trio.conn import ConnectionCounts
 from trillium_trio.server._signals import SignalLadder
 from trillium_trio.testing import MemoryListener
 
