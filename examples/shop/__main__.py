@@ -11,7 +11,7 @@ import sys
 import trio
 
 import trillium_trio as tt
-from trillium_trio.handlers import Logger, RedirectHttps
+from trillium_trio.handlers import Admin, Logger, RedirectHttps
 
 from .app import app
 
@@ -31,17 +31,11 @@ async def main() -> bool:
     redirect = RedirectHttps(port=int(setting("HTTPS_PORT", port)))
     http = shared.bind_tcp(setting("HTTP", "localhost:8080")).server(redirect)
 
-    async def state(conn: tt.Conn) -> tt.Conn:
-        """Say what is in progress. A load balancer looks at the status."""
-        conn.with_status(200 if swansong.is_running else 503)
-        return conn.with_body(f"{swansong.state.name}\n{swansong.guard_report()}\n").halt()
-
-    # It has a swansong of its own, so it still answers while the others drain.
-    admin = config.bind_tcp(setting("ADMIN", "localhost:9000"))
     async with trio.open_nursery() as nursery:
-        await nursery.start(https.serve)
-        await nursery.start(http.serve)
-        async with admin.serving(state):
+        servers = [await nursery.start(each.serve) for each in (https, http)]
+        # It has a swansong of its own, so it still answers while the others drain.
+        admin = Admin(swansong, servers=servers, title="shop")
+        async with config.bind_tcp(setting("ADMIN", "localhost:9000")).serving(admin):
             report = await swansong
     return report.is_clean
 

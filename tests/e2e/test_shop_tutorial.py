@@ -215,9 +215,8 @@ def test_the_shop_runs_with_its_three_ports(postgres: Postgres, tmp_path: Path) 
             client.base_url = f"https://localhost:{https}"
             log_in(client)
             with client.stream("GET", "/live/orders"):
-                state = client.get(f"http://localhost:{admin}/")
-                assert state.status_code == 200
-                assert "GET /live/orders" in state.text
+                assert client.get(f"http://localhost:{admin}/readyz").status_code == 200
+                assert "GET /live/orders" in client.get(f"http://localhost:{admin}/guards").text
         shop.stop()
         assert '"GET / HTTP/1.1" 200' in shop.text
     finally:
