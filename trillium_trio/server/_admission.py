@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from math import inf
-from operator import attrgetter
 from typing import TYPE_CHECKING, final
 
 import trio
@@ -48,12 +47,16 @@ class ConnectionCounts:
       idle: How many of these wait for a request, with no byte of it received.
       refused: How many were answered 503, or closed, because there was no room.
       evicted: How many idle ones were closed to make room.
+      ended: How many have ended, for any reason.
+      requests: How many requests have begun, on these and on those that have ended.
     """
 
     open: int = 0
     idle: int = 0
     refused: int = 0
     evicted: int = 0
+    ended: int = 0
+    requests: int = 0
 
     def __str__(self) -> str:
         return (
@@ -98,6 +101,8 @@ class Admission:
             idle=sum(each.is_idle for each in connections),
             refused=self._refusals.total,
             evicted=self._service.evicted,
+            ended=self._service.ended,
+            requests=self._service.served + sum(each.served for each in connections),
         )
 
     def start(self, transport: Transport) -> None:
@@ -180,13 +185,16 @@ class Admission:
             if not each.is_leaving
             and (
                 each.is_closing
-                or (each.is_idle and (not each.has_served or each.idle_since <= unused_since))
+                or (each.is_idle and (not each.served or each.idle_since <= unused_since))
             )
         ]
         if len(spare) < self._batch and len(connections) > _MAX_UNPAUSED:
             self._next_scan = now + len(connections) * _PAUSE_SECONDS
-        order = attrgetter("is_idle", "has_served", "idle_since")
-        return heapq.nsmallest(self._batch, spare, key=order)
+        return heapq.nsmallest(self._batch, spare, key=_order)
 
     def __repr__(self) -> str:
         return f"<Admission of {self._limit}, {self._waiting} waiting, {self._refusals!r}>"
+
+
+def _order(connection: Served) -> tuple[bool, bool, float]:
+    return connection.is_idle, connection.served > 0, connection.idle_since

@@ -41,7 +41,8 @@ class Drain:
     Args:
       swansong: The server's own node.
       name: The server's name in logs.
-      delay, timeout, report_interval: See `Config`.
+      delay: Returns the `drain_delay`, asked at the stop.
+      timeout, report_interval: See `Config`.
       describe: Names what the drain waits for when no connection and no guard is left.
       notifier: Notified of the stop and of the drain's progress.
       linger: Seconds beyond the deadline for a connection that only has to close.
@@ -52,7 +53,7 @@ class Drain:
         swansong: Swansong,
         *,
         name: str,
-        delay: float,
+        delay: Callable[[], float],
         timeout: float | None,
         report_interval: float,
         describe: Callable[[], str | None],
@@ -82,7 +83,7 @@ class Drain:
         """
         await self._swansong.shutting_down()
         with attach_scope(self._swansong, counts=False):
-            await trio.sleep(self._delay)
+            await trio.sleep(self._delay())
 
     async def wait(self, service: Service, tasks: Tasks) -> None:
         """Wait until all work has finished; at the deadline, report and cut what has not.
