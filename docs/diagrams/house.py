@@ -14,6 +14,7 @@ OURS = "trillium_trio."
 # Where a folder stands in its layer, from 0 to 3, so that no arrow crosses a box; and what it is.
 PLACES: dict[str, tuple[float, str]] = {
     "cli": (2.1, "argv to Config"),
+    "supervisor": (1.95, "many processes"),
     "testing": (0.65, "a server in memory"),
     "server": (1.95, "settings, drain, signals"),
     "asgi": (0, "ASGI both ways"),

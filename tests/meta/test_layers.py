@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 LAYERS = """
-L6  cli        supervisor  testing
+L7  cli
+L6  supervisor testing
 L5  server     asgi        wsgi
 L4  driver     handlers
 L3  conn       listeners
@@ -43,7 +44,7 @@ IO_MODULES = {"anyio", "asyncio", "select", "selectors", "socket", "ssl", "trio"
 
 # Where the process itself may be touched; a name ending in "/" stands for the whole folder.
 ENVIRONMENT = ("server/_environment.py", "listeners/_inherited.py", "cli/_environment.py")
-SIGNALS = ("server/_signals.py",)
+SIGNALS = ("server/_signals.py", "supervisor/_signals.py")
 EXIT = ("cli/",)
 
 # Files of one folder that import one another all the same, with the reason.
@@ -154,7 +155,7 @@ def check_import(path: str, found: Import) -> Iterator[str]:
     if home in SANS_IO and root in IO_MODULES:
         yield f"{home} does no I/O, but imports {root}"
     if root == "signal" and path not in SIGNALS:
-        yield f"only {SIGNALS[0]} imports signal"
+        yield f"only {' and '.join(SIGNALS)} import signal"
     if found.in_function and not is_optional(root):
         yield f"imports {root} inside a function; only an optional dependency may be"
     taken = (root, found.name)
@@ -384,7 +385,7 @@ UNLAWFUL = {
     ),
     "getenv": ("server/_config.py", "import os\nos.getenv('PORT')", "os.environ belongs in"),
     "environ by name": ("cli/_main.py", "from os import environ", "os.environ belongs in"),
-    "signals": ("server/_run.py", "from signal import SIGTERM", "_signals.py imports signal"),
+    "signals": ("server/_run.py", "from signal import SIGTERM", "_signals.py import signal"),
     "exit": ("server/_run.py", "import sys\ndef f(): sys.exit(1)", "exit belongs in cli/"),
     "exit by name": ("server/_run.py", "from sys import exit as leave", "exit belongs in cli/"),
     "os._exit": ("server/_run.py", "import os\nos._exit(1)", "exit belongs in cli/"),

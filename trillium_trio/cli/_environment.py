@@ -10,13 +10,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "can_move_cursor",
+    "child_environment",
     "load_env_file",
-    "take_control_fd",
+    "successor_environment",
+    "take_control",
+    "take_handover",
     "wants_colour",
     "worker_environment",
 ]
 
 _CONTROL: Final = "_TRILLIUM_TRIO_CONTROL"
+_HANDOVER: Final = "_TRILLIUM_TRIO_HANDOVER"
 
 # Those of an env file, which are read again when the code is reloaded.
 _loaded: set[str] = set()
@@ -45,21 +49,49 @@ def load_env_file(path: Path | str) -> None:
             _loaded.add(name)
 
 
-def worker_environment(control_fd: int) -> dict[str, str]:
-    """Return the environment for a worker, which reads the env file anew.
+def child_environment(**more: str) -> dict[str, str]:
+    """Return the environment for a process of our own, which reads the env file anew.
+
+    Args:
+      more: What it has besides.
+    """
+    return {name: value for name, value in os.environ.items() if name not in _loaded} | more
+
+
+def worker_environment(control_fd: int, *numbers: int) -> dict[str, str]:
+    """Return the environment for a worker.
 
     The service manager is not notified: it would take the drain of one worker for its own.
+
+    Args:
+      control_fd: Of its control socket.
+      numbers: The descriptor of the page that balances connections, the cell in it, and the slot.
     """
-    dropped = {*_loaded, "NOTIFY_SOCKET"}
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return {**kept, _CONTROL: str(control_fd)}
+    text = ",".join(str(each) for each in (control_fd, *numbers))
+    kept = child_environment(**{_CONTROL: text})
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC"):
+        kept.pop(name, None)
+    return kept
 
 
-def take_control_fd() -> int | None:
-    """Return the descriptor that the supervisor has passed, once; None in any other process."""
+def successor_environment(control_fd: int) -> dict[str, str]:
+    """Return the environment for a new supervisor, which takes over from this one."""
+    kept = child_environment(**{_HANDOVER: str(control_fd)})
+    # It notifies the watchdog when the service manager knows it as the main process.
+    kept.pop("WATCHDOG_PID", None)
+    return kept
+
+
+def take_control() -> list[int]:
+    """Return the numbers that `worker_environment` has passed, once; none in any other process."""
     # Removed, because the processes that the application starts are no workers.
-    text = os.environ.pop(_CONTROL, None)
-    return int(text) if text is not None and text.isdecimal() else None
+    return [int(each) for each in os.environ.pop(_CONTROL, "").split(",") if each.isdecimal()]
+
+
+def take_handover() -> int | None:
+    """Return the descriptor that `successor_environment` has passed, once; else None."""
+    text = os.environ.pop(_HANDOVER, "")
+    return int(text) if text.isdecimal() else None
 
 
 def wants_colour() -> bool:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 from click.shell_completion import CompletionItem
 
 from .._log import SafeLogger
+from ..supervisor import Agent
 from ._access_log import AccessLog
 from ._check import checking
-from ._control import Control
+from ._ctl import ctl
+from ._environment import take_control
+from ._forced_exit import exit_now
 from ._logging import configure_from_file, is_set_up, log_to_stderr
 from ._options import OptionsCommand, is_given
 from ._pidfile import PidFile
-from ._reload import supervise
+from ._reload import reload
 from ._serve import serve
 from ._target import server_from
 from ._watch import watch_from
+from ._workers import launch_for_reload, start_listening, supervise, workers_from
 
 __all__ = ["main"]
 
@@ -24,6 +30,8 @@ logger = SafeLogger("trillium_trio.cli")
 
 def main() -> None:
     """Run the command line, and end the process with its status."""
+    if sys.argv[1:2] == ["ctl"]:
+        ctl(sys.argv[2:], prog_name="trillium-trio ctl")
     _command()
 
 
@@ -49,15 +57,20 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
     Server; or a function without parameters that returns one.
     """
     values = context.params
-    control = Control.of_this_process()
-    if control is not None:
-        context.call_on_close(control.close)
+    agent = Agent(*numbers[:3]) if (numbers := take_control()) else None
+    if agent is not None:
+        context.call_on_close(agent.close)
     watch = watch_from(context, target)
-    if watch is not None and control is None:
+    workers = workers_from(context)
+    if agent is None and not values["check"] and (watch is not None or workers is not None):
         # Not as --log-config says, which may name code of the application.
         log_to_stderr(values["log_level"], values["log_format"])
         with PidFile(values["pidfile"]) as pidfile:
-            status = supervise(watch, pidfile.write)
+            if watch is not None:
+                status = reload(watch, launch_for_reload, pidfile.write)
+            else:
+                assert workers is not None, "as the condition says"
+                status = supervise(workers, values["control"], pidfile.write)
         context.exit(status)
     if values["log_config"] is not None:
         configure_from_file(values["log_config"])
@@ -80,11 +93,12 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         checked = checking(server)
         status = serve(checked, checked.stop)
         click.echo(f"{target} can start")
-    elif control is not None:
-        server = control.with_shared_sockets(server)
-        control.obey(server)
+    elif agent is not None:
+        server = start_listening(agent, server)
+        agent.obey(server, exit_now)
         # Without a live line: several workers write to the terminal.
-        status = serve(server, control.report_ready)
+        status = serve(server, lambda: agent.report_ready(server), attend=agent.attend)
+        agent.report_end(server)
     else:
         with PidFile(values["pidfile"]) as pidfile:
             status = serve(server, pidfile.write, live)

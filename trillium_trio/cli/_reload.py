@@ -2,169 +2,101 @@
 
 .. code-block:: text
 
-    supervisor: no code of the application, never accepts
+    reload: no code of the application, never accepts
      |- signals       the ladder: drain the workers, cut them, end
      |- watch         files that changed
      |- steps         one worker starts at a time
-     |- SharedSockets the listening sockets, bound once and kept open
-     `- per worker    a process with the same command line, and the reader of its control socket
+     `- Crew          the workers, and the sockets that they accept from
 
     starting --ready--> current --next one is ready--> draining --> gone
         |                  `--- ends by itself ------------------>  gone: wait for a change
         |- cannot start ---------------------------------------->  gone: the current one goes on
         `- a change comes: killed, or drained if its `init` may have begun
 
-Two workers accept from one socket between "ready" and the drain of the old one.
+Two workers accept from one socket between "ready" and the drain of the old one. `Supervisor` is for
+production, and starts a worker again that has ended; here that waits for a change.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
-import math
 import os
-import socket
-import subprocess
-import sys
-from enum import Enum, auto
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import trio
 
 from .._log import SafeLogger
-from ..exceptions import BindError, ConfigError
-from ..listeners import SharedSockets, send_grant, send_refusal
-from ..server import SignalLadder, terminal_signals_blocked
-from ..swansong import Swansong, attach_scope, no_guards
-from ._environment import worker_environment
+from ..server import SignalLadder
+from ..supervisor import Crew, Stage, SupervisorConfig, describe_status
 from ._load import CannotStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from ..supervisor import Launch, Worker
     from ._watch import Watch
 
-__all__ = ["supervise"]
+__all__ = ["reload"]
 
 logger = SafeLogger("trillium_trio.cli")
 
-_CHUNK = 65_536
 _USAGE = 2
 
 
-def supervise(watch: Watch, on_ready: Callable[[], object]) -> int:
+def reload(watch: Watch, launch: Launch, on_ready: Callable[[], object]) -> int:
     """Run the command line of this process in workers, until a signal; return the exit status.
 
     Args:
       watch: What is watched.
+      launch: Starts a worker.
       on_ready: Called when the first worker is ready; it may raise `CannotStart`.
 
     Raises:
       CannotStart: The folders cannot be watched.
     """
-    supervisor = Supervisor(watch, on_ready)
+    reloader = Reloader(watch, launch, on_ready)
+    crew = reloader.crew
     is_over = False
-    ladder = SignalLadder(supervisor.swansong, lambda: is_over, supervisor.describe)
+    ladder = SignalLadder(crew.swansong, lambda: is_over, reloader.describe, crew.kill_all)
 
     async def run() -> None:
         ladder.attach()
-        await supervisor.run()
+        await reloader.run()
 
     with ladder:
         try:
             trio.run(run)
         finally:
             is_over = True
-    if supervisor.failure is not None:
-        raise supervisor.failure
-    return supervisor.status
-
-
-class Stage(Enum):
-    """Where a worker is in its life."""
-
-    STARTING = auto()
-    CURRENT = auto()
-    DRAINING = auto()
+    if reloader.failure is not None:
+        raise reloader.failure
+    return reloader.status
 
 
 @final
-class Worker:
-    """A process that serves the application.
-
-    Attributes:
-      stage: Where it is in its life.
-      specs: Its listeners. None: it has not asked for them, so that no `init` has begun.
-    """
-
-    def __init__(self) -> None:
-        self.stage = Stage.STARTING
-        self.specs: list[list[str | int | None]] | None = None
-        self.sock, theirs = socket.socketpair()
-        self.sock.setblocking(False)
-        with theirs, terminal_signals_blocked():
-            self._process = subprocess.Popen(  # noqa: S603 (the command line of this process)
-                [sys.executable, *sys.orig_argv[1:]],
-                env=worker_environment(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-            )
-
-    @property
-    def pid(self) -> int:
-        """The id of its process."""
-        return self._process.pid
-
-    def tell(self, kind: str) -> None:
-        """Send a message. A worker that is gone is not an error."""
-        with contextlib.suppress(OSError):
-            self.sock.send(json.dumps({"kind": kind}).encode() + b"\n")
-
-    def end(self) -> None:
-        """Drain it; or kill it while it only imports: there is nothing to drain or clean up."""
-        if self.stage is Stage.STARTING and self.specs is None:
-            self._process.kill()
-        else:
-            self.stage = Stage.DRAINING
-            self.tell("drain")
-
-    async def wait(self) -> int:
-        """Wait for its end, and return the exit status; negative: the number of a signal.
-
-        Cancellation:
-          Ends the wait.
-        """
-        # A thread for each: there may be more than trio would run at once.
-        return await trio.to_thread.run_sync(
-            self._process.wait, abandon_on_cancel=True, limiter=trio.CapacityLimiter(math.inf)
-        )
-
-    def __str__(self) -> str:
-        return f"the {self.stage.name.lower()} worker {self.pid}"
-
-
-@final
-class Supervisor:
+class Reloader:
     """Starts a worker for each change, and drains its predecessor.
 
     Attributes:
-      swansong: Stops it. Each worker is a guard.
+      crew: The workers.
       status: The exit status: that of the worker which served last.
       failure: Why it ended, or None.
     """
 
-    def __init__(self, watch: Watch, on_ready: Callable[[], object]) -> None:
-        self.swansong = Swansong()
+    def __init__(self, watch: Watch, launch: Launch, on_ready: Callable[[], object]) -> None:
+        # Code that is written may wait in a debugger.
+        self.crew = Crew(launch, SupervisorConfig(start_timeout=inf, worker_timeout=0))
+        self.crew.has_drain_delay = False
+        self.crew.on_ready = self._when_ready
+        self.crew.on_gone = self._when_gone
         self.status = 0
         self.failure: CannotStart | None = None
         self._watch = watch
         self._on_ready = on_ready
-        self._sockets = SharedSockets()
-        self._workers: set[Worker] = set()
         self._current: Worker | None = None
-        # The listeners of the worker that was ready last: kept while none serves.
-        self._specs: list[list[str | int | None]] = []
         self._changed: set[Path] = set()
         self._is_first_start = True
         self._has_been_ready = False
@@ -180,22 +112,14 @@ class Supervisor:
                 await trio.lowlevel.checkpoint()
                 await trio.lowlevel.checkpoint()
                 stepping.start_soon(self._step, attending)
-                await self.swansong.shutting_down()
+                await self.crew.swansong.shutting_down()
                 self._watch.stop()
                 stepping.cancel_scope.cancel()
-            # First: the worker that closes a listener empties its queue only if it is the last.
-            self._sockets.close()
-            for worker in self._workers:
-                worker.end()
-            with attach_scope(self.swansong, counts=False) as scope:
-                await no_guards(self.swansong)
-            if scope.cancelled_caught:
-                for worker in self._workers:
-                    worker.tell("cut")
+            await self.crew.stop()
 
     def describe(self) -> str:
         """Say where to ask for what is in progress."""
-        pids = ", ".join(str(worker.pid) for worker in self._workers)
+        pids = ", ".join(str(worker.pid) for worker in self.crew.workers)
         return f"SIGUSR1 to a worker logs what is in progress there: {pids or 'there is none'}"
 
     # -- from a change to the next worker ------------------------------------------------------
@@ -230,55 +154,13 @@ class Supervisor:
 
     @property
     def _starting(self) -> Worker | None:
-        return next((each for each in self._workers if each.stage is Stage.STARTING), None)
+        return next((each for each in self.crew.workers if each.stage is Stage.STARTING), None)
 
     def _start(self, attending: trio.Nursery) -> None:
         try:
-            worker = Worker()
+            self.crew.start(attending, 0)
         except OSError as error:
             logger.error("reload: cannot start a process: %s", error)
-            return
-        self._workers.add(worker)
-        attending.start_soon(self._attend, worker)
-
-    # -- one worker ----------------------------------------------------------------------------
-
-    async def _attend(self, worker: Worker) -> None:
-        """Run a worker from its start to its end."""
-        with self.swansong.guard(worker), worker.sock:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, worker)
-                status = await worker.wait()
-                nursery.cancel_scope.cancel()
-            self._workers.discard(worker)
-            self._when_gone(worker, status)
-            self._news.set()
-
-    async def _read(self, worker: Worker) -> None:
-        buffer = b""
-        while True:
-            await trio.lowlevel.wait_readable(worker.sock)
-            try:
-                data = worker.sock.recv(_CHUNK)
-            except ConnectionError:
-                data = b""
-            if not data:
-                return
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                await self._when_told(worker, json.loads(line))
-
-    async def _when_told(self, worker: Worker, message: Mapping[str, object]) -> None:
-        match message:
-            case {"kind": "listen", "specs": list(specs)}:
-                worker.specs = specs
-                with contextlib.suppress(ConnectionError):
-                    try:
-                        send_grant(worker.sock, await self._sockets.open(specs))
-                    except (BindError, ConfigError) as error:
-                        send_refusal(worker.sock, error)
-            case {"kind": "ready"} if worker.stage is Stage.STARTING:
-                self._when_ready(worker)
 
     def _when_ready(self, worker: Worker) -> None:
         # Before the line, which scripts wait for.
@@ -289,17 +171,16 @@ class Supervisor:
             except CannotStart as error:
                 self._fail(error)
         logger.info("reload: the code is ready (worker %d)", worker.pid)
-        worker.stage = Stage.CURRENT
-        self._specs = worker.specs or []
         old, self._current = self._current, worker
         if old is not None:
             logger.info("reload: the old code is draining (worker %d)", old.pid)
             old.end()
 
-    def _when_gone(self, worker: Worker, status: int) -> None:
-        """Log the end of a worker, and close the sockets that it alone has used."""
-        how = f"exit status {status}" if status >= 0 else f"killed by signal {-status}"
-        is_stopping = not self.swansong.is_running
+    def _when_gone(self, worker: Worker) -> None:
+        """Log the end of a worker."""
+        status = worker.status or 0
+        how = describe_status(status)
+        self._news.set()
         if worker is self._current or worker.stage is Stage.STARTING:
             self.status = status if status >= 0 else 1
         if worker.stage is Stage.DRAINING:
@@ -308,10 +189,10 @@ class Supervisor:
             logger.error(
                 "reload: worker %d has ended by itself (%s): waiting for a change", worker.pid, how
             )
-        elif self._changed or is_stopping:
+        elif self._changed or not self.crew.swansong.is_running:
             logger.info("reload: gave up a start (worker %d)", worker.pid)
         elif status == _USAGE and not self._has_been_ready:
-            self.swansong.shut_down()
+            self.crew.swansong.shut_down()
         else:
             current = self._current
             rest = "" if current is None else f"worker {current.pid} goes on; "
@@ -323,13 +204,10 @@ class Supervisor:
             )
         if worker is self._current:
             self._current = None
-        if not is_stopping:
-            in_use = [each.specs for each in self._workers if each.specs is not None]
-            self._sockets.keep([self._specs, *in_use])
 
     def _fail(self, error: CannotStart) -> None:
         self.failure = error
-        self.swansong.shut_down()
+        self.crew.swansong.shut_down()
 
 
 def _names(paths: set[Path]) -> str:

@@ -13,7 +13,7 @@ from ._live import show_drain
 from ._load import CannotStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ..server import Server
     from ._live import LiveLine
@@ -24,13 +24,19 @@ __all__ = ["serve"]
 _EXPECTED = (BindError, ConfigError, MisuseError)
 
 
-def serve(server: Server, on_ready: Callable[[], object], live: LiveLine | None = None) -> int:
+def serve(
+    server: Server,
+    on_ready: Callable[[], object],
+    live: LiveLine | None = None,
+    attend: Callable[[Server], Awaitable[object]] | None = None,
+) -> int:
     """Serve under ``trio.run`` until the drain is over; return the exit status.
 
     Args:
       server: Has not served.
       on_ready: Called when the server is ready; it may raise `CannotStart`.
       live: Shows the drain.
+      attend: Runs until the server is over, from when it is ready.
 
     Raises:
       CannotStart: The server did not become ready.
@@ -43,6 +49,8 @@ def serve(server: Server, on_ready: Callable[[], object], live: LiveLine | None 
         def started(self, value: object = None) -> None:
             nonlocal is_ready, failure
             is_ready = True
+            if attend is not None:
+                trio.lowlevel.spawn_system_task(attend, server)
             try:
                 on_ready()
             except CannotStart as error:

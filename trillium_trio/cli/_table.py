@@ -1,8 +1,8 @@
 """The table of options: every option of the command line, by section of the help.
 
-An option for a field of `Settings` or `HttpConfig` takes its type, unit, default and text from the
-class; the others are written here. The help, the reference page and the completion of a shell come
-from this table.
+An option for a field of `Settings`, `HttpConfig` or `SupervisorConfig` takes its type, unit,
+default and text from the class; the others are written here. The help, the reference page and
+the completion of a shell come from this table.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import click
 from ..exceptions import ConfigError
 from ..http import HttpConfig, Networks
 from ..server import Settings
+from ..supervisor import SupervisorConfig, usable_cores
 from ._environment import load_env_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["HTTP_FIELDS", "SETTINGS_FIELDS", "TABLE", "full_text"]
+__all__ = ["HTTP_FIELDS", "SETTINGS_FIELDS", "TABLE", "WORKER_FIELDS", "full_text"]
 
 # Where the default differs from the library's. 30: the usual grace period of containers.
 _DEFAULTS: Mapping[str, object] = {"drain_timeout": 30.0}
@@ -39,7 +40,7 @@ _SENTENCE = re.compile(r".+?\.(?= |$)")
 
 
 def _fields() -> Iterator[tuple[str, tuple[dataclasses.Field[object], str]]]:
-    for cls in (Settings, HttpConfig):
+    for cls in (Settings, HttpConfig, SupervisorConfig):
         texts = dict(_ATTRIBUTE.findall(inspect.getdoc(cls) or ""))
         for field in dataclasses.fields(cls):
             yield field.name, (field, re.sub(r"`+", "", " ".join(texts[field.name].split())))
@@ -81,6 +82,23 @@ def _file() -> click.Path:
 
 def _folder() -> click.Path:
     return click.Path(exists=True, file_okay=False)
+
+
+def _worker_option(name: str, metavar: str | None = None) -> click.Option:
+    """Return the option for a field of `SupervisorConfig`."""
+    option = _field(name)
+    option.metavar = metavar or option.metavar
+    return option
+
+
+def _check_workers(_: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    if value is None or value == "":
+        return None
+    if value == "auto":
+        return usable_cores()
+    if not (value.isascii() and value.isdigit() and len(value) <= 3 and int(value)):
+        raise click.BadParameter(f"expected a number or auto, not {value!r}", param=option)
+    return int(value)
 
 
 def _load_env_file(_: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
@@ -276,6 +294,28 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
             help="Where these lines go; - is standard output.",
         ),
     ),
+    "Workers": (
+        click.Option(
+            ["--workers"],
+            metavar="N",
+            callback=_check_workers,
+            help="Serve in this many processes, which a supervisor starts, watches and replaces; "
+            "auto: one for each core. [default: serve in this process]",
+        ),
+        _worker_option("roll", metavar="N|N%"),
+        _worker_option("start_timeout"),
+        _worker_option("worker_timeout"),
+        _worker_option("max_requests", metavar="N"),
+        _worker_option("max_rss"),
+        _worker_option("max_worker_age"),
+        _worker_option("max_crashes", metavar="N"),
+        click.Option(
+            ["--control"],
+            type=click.Path(dir_okay=False),
+            metavar="PATH",
+            help="A unix socket, for this user alone, on which trillium-trio ctl gives commands.",
+        ),
+    ),
     "Reload": (
         click.Option(
             ["--reload"],
@@ -344,3 +384,10 @@ HTTP_FIELDS: Final = tuple(
     if field.name in _OPTIONS and field.name != "server_header"
 )
 """Those of `HttpConfig`, except `server_header`: its option only says whether there is one."""
+
+WORKER_FIELDS: Final = tuple(
+    field.name
+    for field in dataclasses.fields(SupervisorConfig)
+    if field.name in _OPTIONS and field.name != "workers"
+)
+"""Those of `SupervisorConfig`, except `workers`: without its option there is no supervisor."""

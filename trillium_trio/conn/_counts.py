@@ -20,6 +20,8 @@ class ConnectionCounts:
       accepted: How many were accepted, those that were refused included.
       refused: How many were answered 503, or closed, because there was no room.
       evicted: How many idle ones were closed to make room.
+      ended: How many have ended, for any reason.
+      requests: How many requests have begun, on these and on those that have ended.
       queued: How many wait in the system's queues to be accepted; None where it does not say: on
         other systems than Linux, on unix sockets, and once the listeners are closed.
     """
@@ -30,6 +32,8 @@ class ConnectionCounts:
     accepted: int = 0
     refused: int = 0
     evicted: int = 0
+    ended: int = 0
+    requests: int = 0
     queued: int | None = None
 
     @property

@@ -66,7 +66,7 @@ class Connection(ConnectionLink, ABC):
       exchange: The exchange in progress, if there is one.
       guard: Of a request whose head is not complete; an exchange has its own.
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
-      has_served: Whether a request on it was answered.
+      served: How many requests have begun on it.
       cut_reason: Why it was cut; None if it was not.
       context: The context variables that each request begins with; None: those of the last one.
     """
@@ -76,8 +76,8 @@ class Connection(ConnectionLink, ABC):
         "cut_reason",
         "exchange",
         "guard",
-        "has_served",
         "idle_since",
+        "served",
         "service",
         "state",
         "task",
@@ -93,7 +93,7 @@ class Connection(ConnectionLink, ABC):
         self.wire: Wire = wire
         self.state: State = State.IDLE
         self.idle_since: float = trio.current_time()
-        self.has_served: bool = False
+        self.served: int = 0
         self.cut_reason: str | None = None
         self.context: Context | None = None
         self.exchange: Exchange | None = None
@@ -193,6 +193,8 @@ class Connection(ConnectionLink, ABC):
             # It refers to this connection, which only the garbage collector could free.
             self.exchange = None
             self.service.connections.discard(self)
+            self.service.ended += 1
+            self.service.served += self.served
             if not self.service.connections:
                 self.service.on_idle()
 

@@ -57,7 +57,7 @@ class Http1Connection(Connection):
     # As in `Connection`. This class assigns them too, so type checkers need their types here.
     exchange: Exchange | None
     guard: Claim | None
-    has_served: bool
+    served: int
     idle_since: float
     state: State
 
@@ -116,7 +116,7 @@ class Http1Connection(Connection):
                     continue  # it may be an empty line before a request, which does not begin one
             start = service.now()
             parsed = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
-                start if self.has_served else self.idle_since
+                start if self.served else self.idle_since
             )
             head, used = parsed
             wire.buffer = wire.buffer[used:]
@@ -132,12 +132,12 @@ class Http1Connection(Connection):
                 else self.take_guard(head)
             )
             self.exchange = exchange = Http1Exchange(self, head, inbound, start, guard)
+            self.served += 1
             if not await exchange.run() or not (inbound.is_complete or await inbound.discard()):
                 return
             if self.context is not None and self.renew_context():
                 await trio.lowlevel.cancel_shielded_checkpoint()
             self.idle_since = service.now()
-            self.has_served = True
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
             # An idle connection keeps nothing of its last request, once it is answered.
             self.exchange = exchange if exchange.phase is _QUEUED else None

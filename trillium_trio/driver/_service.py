@@ -31,11 +31,11 @@ class Served(Protocol):
 
     Attributes:
       idle_since: When it was accepted, or its last exchange was over, on trio's clock.
-      has_served: Whether a request on it was answered.
+      served: How many requests have begun on it.
     """
 
     idle_since: float
-    has_served: bool
+    served: int
 
     @property
     def is_idle(self) -> bool:
@@ -69,6 +69,8 @@ class Service:
       drain_time: When the listeners were closed and the connections notified, on trio's clock;
         ``inf`` before.
       evicted: How many idle ones have closed to make room for new ones.
+      ended: How many have ended.
+      served: How many requests there were on those that have ended.
       on_exit: Called with the KeyboardInterrupt or SystemExit that a handler raised.
       on_idle: Called when the last connection has ended.
     """
@@ -80,6 +82,7 @@ class Service:
         "before_send",
         "connections",
         "drain_time",
+        "ended",
         "evicted",
         "handler",
         "head_limits",
@@ -93,6 +96,7 @@ class Service:
         "outbox",
         "poller",
         "run",
+        "served",
         "server_line",
         "swansong",
         "watchdog",
@@ -106,6 +110,7 @@ class Service:
         keepalive_grace: float,
         on_exit: Callable[[BaseException], None],
         on_idle: Callable[[], None],
+        connections: set[Served] | None = None,
     ) -> None:
         self.handler: Handler = handler
         # A sequence itself checks what its handlers return.
@@ -130,10 +135,12 @@ class Service:
         self.keepalive_grace: float = keepalive_grace
         self.on_exit: Callable[[BaseException], None] = on_exit
         self.on_idle: Callable[[], None] = on_idle
-        self.connections: set[Served] = set()
+        self.connections: set[Served] = set() if connections is None else connections
         self.is_draining: bool = False
         self.drain_time: float = inf
         self.evicted: int = 0
+        self.ended: int = 0
+        self.served: int = 0
         # The clock's method, because every request calls it several times.
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.watchdog: Watchdog = Watchdog()

@@ -27,6 +27,7 @@ step is still reset; a unix socket file is removed first, so no client can.
 from __future__ import annotations
 
 from ._accept import accept_loop
+from ._balance import LoadPage, Share
 from ._bind import (
     AddressBind,
     Bind,
@@ -64,8 +65,10 @@ __all__ = [
     "EnvBind",
     "FdBind",
     "Lines",
+    "LoadPage",
     "PreboundBind",
     "ProxyBind",
+    "Share",
     "SharedSocket",
     "SharedSockets",
     "TcpBind",

@@ -69,8 +69,14 @@ async def accept_loop(listener: BoundListener, start: Callable[[Transport], None
 async def _accept_batch(listener: BoundListener) -> list[Transport]:
     """Wait for a connection; also accept those queued after it, up to `_MAX_BATCH`."""
     batch = [await listener.accept()]
+    share = listener.share
     try:
-        while len(batch) < _MAX_BATCH and (transport := listener.accept_nowait()) is not None:
+        while len(batch) < _MAX_BATCH:
+            if share is not None and share.is_ahead(len(batch)):
+                break
+            transport = listener.accept_nowait()
+            if transport is None:
+                break
             batch.append(transport)
     except OSError:
         pass  # If it lasts, the next accept raises it too, when there is no batch to lose.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import trio
 
     from ..http import Networks
+    from ._balance import Share
 
 _MAX_PORT = 65535
 # host:port. An IPv6 host, with its zone, is in brackets: otherwise its last group reads as a port.
@@ -69,11 +70,13 @@ class PreboundBind:
       listener: Any listener of trio, or a socket that listens.
       name: For the log. Default: its address.
       is_owned: Empty the queue of a socket at the drain, as that of one that we created.
+      share: Of this process, if others accept from the socket as well.
     """
 
     listener: trio.abc.Listener[trio.abc.Stream] | socket.socket
     name: str = ""
     is_owned: bool = False
+    share: Share | None = None
 
 
 AddressBind: TypeAlias = TcpBind | UnixBind | FdBind | EnvBind | PreboundBind

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..transport import Listener, Transport
+    from ._balance import Share
 
 
 class BoundListener(ABC):
@@ -16,16 +17,18 @@ class BoundListener(ABC):
       facts: Its address, kind and name.
       is_owned: Whether we created it. An inherited or prebound one may be shared: its queue is not
         drained, and closing it does not affect the others.
+      share: Of this process, if others accept from the same source; None: it is for this one alone.
       is_closing: Set permanently by `drain_and_close`, `close` and `aclose`.
     """
 
-    __slots__ = ("facts", "is_closing", "is_owned")
+    __slots__ = ("facts", "is_closing", "is_owned", "share")
 
     def __init__(self, facts: Listener, *, is_owned: bool) -> None:
         """Store the facts."""
         self.facts: Listener = facts
         self.is_owned: bool = is_owned
         self.is_closing: bool = False
+        self.share: Share | None = None
 
     @abstractmethod
     async def accept(self) -> Transport:

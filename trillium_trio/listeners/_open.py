@@ -84,8 +84,9 @@ class _Opening:
             case EnvBind():
                 for fd, name in inherited_fds():
                     self._add(adopt_fd(fd), tls, name=name)
-            case PreboundBind(listener, name, is_owned):
+            case PreboundBind(listener, name, is_owned, share):
                 self._add_prebound(listener, tls, name, is_owned=is_owned)
+                self.opened[-1].share = share
             case ProxyBind(inner, trust):
                 await self._open_for_proxies(inner, tls, trust)
             case TlsBind(inner, ssl_context):

@@ -17,6 +17,7 @@ from another. A specification is a list, which JSON can carry: ``["tcp", "localh
 from __future__ import annotations
 
 import array
+import dataclasses
 import errno
 import json
 import os
@@ -32,13 +33,13 @@ from ._bind import EnvBind, FdBind, PreboundBind, ProxyBind, TcpBind, TlsBind, U
 from ._inherited import adopt_fd, inherited_fds
 from ._open import DEFAULT_BACKLOG
 from ._tcp import bind_tcp
-from ._unix import bind_unix
+from ._unix import SocketFile, bind_unix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ._balance import Share
     from ._bind import Bind
-    from ._unix import SocketFile
 
 Spec: TypeAlias = "list[str | int | None]"
 # The specification without what may change later, and which of several equal ones.
@@ -75,8 +76,16 @@ def shared_specs(binds: Iterable[Bind]) -> list[Spec]:
     return [spec for bind in binds if (spec := _spec_of(bind)) is not None]
 
 
-def bound_to_grant(binds: Iterable[Bind], grant: Sequence[SharedSocket]) -> list[Bind]:
-    """Return the listeners with the sockets in place of their specifications."""
+def bound_to_grant(
+    binds: Iterable[Bind], grant: Sequence[SharedSocket], share: Share | None = None
+) -> list[Bind]:
+    """Return the listeners with the sockets in place of their specifications.
+
+    Args:
+      binds: Of the configuration.
+      grant: From `receive_grant`.
+      share: Of this process, if others accept from the sockets at the same time.
+    """
     found: list[Bind] = []
     number = 0
     for bind in binds:
@@ -85,7 +94,7 @@ def bound_to_grant(binds: Iterable[Bind], grant: Sequence[SharedSocket]) -> list
             continue
         for each in grant:
             if each.spec == number:
-                prebound = PreboundBind(each.sock, each.name, is_owned=each.is_owned)
+                prebound = PreboundBind(each.sock, each.name, is_owned=each.is_owned, share=share)
                 found.append(_wrapped_like(bind, prebound))
         number += 1
     return found
@@ -269,6 +278,52 @@ class SharedSockets:
         for key in self._held.keys() - used:
             if all(each.is_owned for each in self._held[key]):
                 self._close(key)
+
+    def release(self) -> None:
+        """Close all, but leave the socket files to `close`: others still accept."""
+        for held in self._held.values():
+            for each in held:
+                each.sock.close()
+
+    def hand_over(self, sock: socket.socket) -> None:
+        """Send all to another holder, for its `take_over`.
+
+        Raises:
+          OSError: It is gone.
+        """
+        held = list(self._held.items())
+        files = [(key, dataclasses.asdict(file)) for key, file in self._files.items()]
+        sock.sendall(json.dumps({"keys": [key for key, _ in held], "files": files}).encode())
+        sock.sendall(b"\n")
+        grant = [
+            dataclasses.replace(each, spec=number)
+            for number, (_, socks) in enumerate(held)
+            for each in socks
+        ]
+        send_grant(sock, grant)
+
+    def socket_of(self, spec: Spec) -> socket.socket | None:
+        """Return the socket that is open for a specification of one address, or None."""
+        held = self._held.get(_keys([spec])[0])
+        return held[0].sock if held else None
+
+    def forget_files(self) -> None:
+        """Leave the socket files to another holder, which has taken them over."""
+        self._files.clear()
+
+    def take_over(self, lines: Lines) -> None:
+        """Block until all sockets of another holder have come.
+
+        Raises:
+          BindError: There are too few free descriptors.
+          EOFError: The other holder is gone.
+        """
+        facts = json.loads(lines.read() or b"{}")
+        grant = receive_grant(lines)
+        for number, key in enumerate(facts["keys"]):
+            self._held[tuple(key)] = [each for each in grant if each.spec == number]
+        for key, file in facts["files"]:
+            self._files[tuple(key)] = SocketFile(**file)
 
     def close(self) -> None:
         """Close all, and remove the socket files. Those who have duplicates go on."""

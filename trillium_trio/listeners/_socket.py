@@ -12,6 +12,7 @@ from trio.lowlevel import notify_closing, wait_readable
 
 from .._log import SafeLogger
 from ..transport import SocketTransport
+from ._balance import BALANCE_SECONDS
 from ._bound import BoundListener
 from ._errors import is_of_one_connection
 
@@ -78,6 +79,8 @@ class BoundSocket(BoundListener):
     async def accept(self) -> Transport:
         while not self.is_closing:
             await wait_readable(self._sock)
+            if self.share is not None and self.share.is_ahead():
+                await trio.sleep(BALANCE_SECONDS)
             # Also None if the listener was closed after we were woken and before we ran: its
             # descriptor may have been reused by then.
             transport = self.accept_nowait()
@@ -123,6 +126,8 @@ class BoundSocket(BoundListener):
 
     def _begin_closing(self) -> None:
         self.is_closing = True
+        if self.share is not None:
+            self.share.close()
         # Remove a socket file first, so that later clients are refused instead of queued.
         if self._on_close is not None:
             self._on_close()

@@ -17,7 +17,9 @@ from __future__ import annotations
 from ._collector import relaxed_collector
 from ._config import Config, config
 from ._drain import DrainProgress
+from ._environment import notify_socket, watchdog_seconds
 from ._handle import ServerHandle
+from ._notify import Notifier
 from ._server import Server
 from ._settings import Settings
 from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blocked
@@ -25,12 +27,15 @@ from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blo
 __all__ = [
     "Config",
     "DrainProgress",
+    "Notifier",
     "Server",
     "ServerHandle",
     "Settings",
     "SignalLadder",
     "config",
     "leave_terminal_signals",
+    "notify_socket",
     "relaxed_collector",
     "terminal_signals_blocked",
+    "watchdog_seconds",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from math import inf
-from operator import attrgetter
 from typing import TYPE_CHECKING, final
 
 import trio
@@ -77,6 +76,8 @@ class Admission:
             accepted=self._accepted,
             refused=self._refusals.total,
             evicted=self._service.evicted,
+            ended=self._service.ended,
+            requests=self._service.served + sum(each.served for each in connections),
         )
 
     def start(self, transport: Transport) -> None:
@@ -160,13 +161,16 @@ class Admission:
             if not each.is_leaving
             and (
                 each.is_closing
-                or (each.is_idle and (not each.has_served or each.idle_since <= unused_since))
+                or (each.is_idle and (not each.served or each.idle_since <= unused_since))
             )
         ]
         if len(spare) < self._batch and len(connections) > _MAX_UNPAUSED:
             self._next_scan = now + len(connections) * _PAUSE_SECONDS
-        order = attrgetter("is_idle", "has_served", "idle_since")
-        return heapq.nsmallest(self._batch, spare, key=order)
+        return heapq.nsmallest(self._batch, spare, key=_order)
 
     def __repr__(self) -> str:
         return f"<Admission of {self._limit}, {self._waiting} waiting, {self._refusals!r}>"
+
+
+def _order(connection: Served) -> tuple[bool, bool, float]:
+    return connection.is_idle, connection.served > 0, connection.idle_since

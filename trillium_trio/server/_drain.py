@@ -64,7 +64,8 @@ class Drain:
     Args:
       swansong: The server's own node.
       name: The server's name in logs.
-      delay, timeout, spread, report_interval: See `Config`.
+      delay: Returns the `drain_delay`, asked at the stop.
+      timeout, spread, report_interval: See `Config`.
       describe: Names what the drain waits for when no connection and no guard is left.
       notifier: Notified of the stop and of the drain's progress.
       linger: Seconds beyond the deadline for a connection that only has to close.
@@ -75,7 +76,7 @@ class Drain:
         swansong: Swansong,
         *,
         name: str,
-        delay: float,
+        delay: Callable[[], float],
         timeout: float | None,
         spread: float,
         report_interval: float,
@@ -124,10 +125,11 @@ class Drain:
           Ends the wait; the drain has not begun.
         """
         await self._swansong.shutting_down()
+        delay = self._delay()
         if self._timeout is not None:
-            self._deadline = trio.current_time() + self._delay + self._timeout
+            self._deadline = trio.current_time() + delay + self._timeout
         with attach_scope(self._swansong, counts=False) as self._limit:
-            await trio.sleep(self._delay)
+            await trio.sleep(delay)
 
     async def wait(self, service: Service, tasks: Tasks) -> None:
         """Wait until all work has finished; at the deadline, report and cut what has not.

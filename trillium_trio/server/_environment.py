@@ -11,7 +11,7 @@ from ..listeners import EnvBind, TcpBind, UnixBind
 if TYPE_CHECKING:
     from ..listeners import Bind
 
-__all__ = ["default_bind", "notify_socket"]
+__all__ = ["default_bind", "notify_socket", "watchdog_seconds"]
 
 _MAX_PORT = 65_535
 
@@ -45,3 +45,11 @@ def default_bind(host: str | None, port: int | None) -> Bind:
 def notify_socket() -> str | None:
     """Return the address of the service manager's notify socket, or None without one."""
     return os.environ.get("NOTIFY_SOCKET") or None
+
+
+def watchdog_seconds() -> float | None:
+    """Return after how many seconds of silence the service manager ends this process, or None."""
+    text = os.environ.get("WATCHDOG_USEC", "")
+    is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    is_number = text.isascii() and text.isdigit() and len(text) <= 15
+    return int(text) / 1_000_000 if is_ours and is_number and int(text) else None

@@ -7,6 +7,7 @@ The protocol is one datagram of ``NAME=value`` lines to the socket that ``NOTIFY
 from __future__ import annotations
 
 import socket
+import time
 from typing import final
 
 from .._log import SafeLogger
@@ -38,6 +39,19 @@ class Notifier:
     def stopping(self) -> None:
         """Notify that the stop has come. This cannot be undone."""
         self._send("STOPPING=1", "STATUS=draining")
+
+    def reloading(self) -> None:
+        """Notify that a reload has begun; `ready` ends it (systemd's ``Type=notify-reload``)."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
+
+    def main_process(self, pid: int) -> None:
+        """Notify that another process is the main one from now on, and that it is ready."""
+        self._send(f"MAINPID={pid}", "READY=1")
+
+    def alive(self) -> None:
+        """Notify the watchdog that all is well."""
+        self._send("WATCHDOG=1")
 
     def draining(self, status: str, *, extend_by: float | None) -> None:
         """Report a drain in progress.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, cast, final
 
 import trio
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from ..conn import Handler, HandlerLike
+    from ..driver import Served
     from ..listeners import BoundListener
     from ..swansong import DrainReport, Hold, ShutdownCompletion
     from ..transport import Listener
@@ -71,6 +72,10 @@ class Server:
       handler: What to serve; see `as_handler`.
       config: The settings, usually a `trillium_trio.Config`. Default: those of ``Config()``.
 
+    Attributes:
+      has_drain_delay: Whether the drain begins with `drain_delay`. Set it to False before the stop
+        if a successor accepts from the same sockets already: then nobody has to notice the stop.
+
     Raises:
       TypeError: ``handler`` is not a handler.
     """
@@ -97,6 +102,7 @@ class Server:
         self._tasks = Tasks(self._node, contain=self._contain, watch=self._watch)
         self._admission: Admission | None = None
         self._drain: Drain | None = None
+        self.has_drain_delay: bool = True
         self._holds: tuple[Hold, ...] = ()
         self._report: DrainReport | None = None
 
@@ -294,7 +300,7 @@ class Server:
         self._drain = drain = Drain(
             self._node,
             name=self._name,
-            delay=config.drain_delay,
+            delay=lambda: config.drain_delay if self.has_drain_delay else 0.0,
             timeout=config.drain_timeout,
             spread=config.drain_spread,
             report_interval=config.report_interval,
@@ -338,14 +344,19 @@ class Server:
         task_status: trio.TaskStatus[ServerHandle],
     ) -> None:
         config = self._config
+        # Of this process, if others accept from the same sockets.
+        share = next((each.share for each in self._listeners if each.share is not None), None)
         service = Service(
             self._handler,
             info=info,
             keepalive_grace=config.keepalive_grace,
             on_exit=self._exit,
             on_idle=drain.on_idle,
+            connections=None if share is None else cast("set[Served]", share.connections),
         )
         self._is_ready = True
+        if share is not None:
+            share.open()
         for each in self.listeners:
             logger.info("listening on %s", each)
         task_status.started(self.handle)

@@ -100,6 +100,7 @@ class SignalLadder:
       is_over: Whether the server has ended. From then on each signal goes to the previous handler:
         a server in another thread cannot unhook.
       connections: Returns the connections for the report.
+      at_last: Called at the third signal, before its default action; signal-safe.
     """
 
     def __init__(
@@ -107,10 +108,12 @@ class SignalLadder:
         swansong: Swansong,
         is_over: Callable[[], bool],
         connections: Callable[[], object],
+        at_last: Callable[[], object] | None = None,
     ) -> None:
         self._swansong = swansong
         self._is_over = is_over
         self._connections = connections
+        self._at_last = at_last
         self._count = 0
         self._token: trio.lowlevel.TrioToken | None = None
         self._previous: dict[int, _Previous] = {}
@@ -186,9 +189,14 @@ class SignalLadder:
                 self._log("%s: draining; a second signal cuts what is in progress", name)
             else:
                 self._log("%s: already draining; a second signal cuts what is in progress", name)
+        elif self._count > 2 and self._at_last is not None:
+            self._at_last()
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         else:
-            for hooked in self._previous.keys() & set(_SIGNALS):
-                signal.signal(hooked, signal.SIG_DFL)
+            if self._at_last is None:
+                for hooked in self._previous.keys() & set(_SIGNALS):
+                    signal.signal(hooked, signal.SIG_DFL)
             self._swansong.cancel(f"second signal, {name}")
             self._log("%s: cutting what is in progress; a third signal kills", name)
 

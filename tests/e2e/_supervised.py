@@ -1,0 +1,146 @@
+"""A supervisor with workers as processes, and clients that notice every loss."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from tests.e2e._command import PATIENCE, Process, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+APPLICATION = """
+import os, pathlib, sys, time
+import trio
+import trillium_trio as tt
+
+VERSION = "%s"
+
+async def app(conn):
+    match conn.path:
+        case "/slow":
+            sys.stderr.write("begun\\n")
+            while not pathlib.Path("release").exists():
+                await trio.sleep(0.02)
+        case "/block":
+            sys.stderr.write("begun\\n")
+            time.sleep(3600)
+        case "/exit":
+            os._exit(7)
+        case "/pid":
+            return conn.ok(str(os.getpid()))
+        case "/post":
+            await conn.request_body.read()
+            await trio.sleep(0.005)
+    return conn.ok(VERSION)
+"""
+
+
+def save(folder: Path, version: str, more: str = "") -> None:
+    (folder / "app.py.new").write_text(APPLICATION % version + more, encoding="utf-8")
+    (folder / "app.py.new").replace(folder / "app.py")
+
+
+def ask(port: int, target: str = "/") -> str:
+    with closing(request(port, target)) as connection:
+        return connection.getresponse().read().decode()
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    give_up_at = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up_at, what
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Supervised:
+    """A supervisor whose workers are ready."""
+
+    def __init__(self, folder: Path, *arguments: str, workers: int = 2, **environ: str) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self.port: int = free.getsockname()[1]
+        self.workers: list[int] = []
+        command = ["-m", "trillium_trio", "app:app", "--bind", f"127.0.0.1:{self.port}"]
+        command += ["--workers", str(workers), "--control", "ctl.sock", *arguments]
+        self.process = Process(command, folder, environ)
+        for _ in range(workers):
+            self.wait_ready()
+
+    def wait_ready(self) -> int:
+        found = re.search(r"worker (\d+) of", self.wait_line(" is ready"))
+        assert found is not None
+        self.workers.append(int(found[1]))
+        return self.workers[-1]
+
+    def wait_line(self, part: str) -> str:
+        return self.process.wait_line(part)
+
+    def signal(self, number: int) -> None:
+        self.process.process.send_signal(number)
+
+    def stop(self, status: int = 0) -> None:
+        self.process.process.terminate()
+        assert self.process.wait_status() == status, self.process.log
+
+
+class Load:
+    """Clients that POST over kept and over fresh connections; none may be lost or refused."""
+
+    def __init__(self, port: int, *, clients: int = 3) -> None:
+        self.port = port
+        self.count = 0
+        self.answers: set[str] = set()
+        self.failures: list[str] = []
+        self._is_over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(is_kept,))
+            for is_kept in [True] * clients + [False] * clients
+        ]
+        for each in self._threads:
+            each.start()
+
+    def _run(self, is_kept: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        while not self._is_over.is_set():
+            try:
+                # Connects anew where the last response said that the connection closes.
+                connection.request("POST", "/post", b"x")
+                response = connection.getresponse()
+                body = response.read().decode()
+                if response.status != 200:
+                    self.failures.append(f"{response.status} {body}")
+                self.answers.add(body)
+                self.count += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(f"{'kept' if is_kept else 'fresh'}: {error!r}")
+                connection.close()
+                time.sleep(0.05)
+            if not is_kept:
+                connection.close()
+        connection.close()
+
+    def more(self, count: int = 20) -> None:
+        enough = self.count + count
+        wait_until(lambda: self.count >= enough, "more answers")
+
+    def end(self) -> list[str]:
+        self._is_over.set()
+        for each in self._threads:
+            each.join()
+        return self.failures

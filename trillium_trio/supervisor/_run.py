@@ -1,0 +1,224 @@
+"""A supervisor with what is around it: signals, the control socket, the service manager."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from .._log import SafeLogger
+from ..exceptions import BindError
+from ..server import Notifier, SignalLadder
+from ._ctl import ControlServer
+from ._handover import Predecessor, Successor
+from ._reaper import reap
+from ._signals import received_signals
+from ._supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ._crew import Launch
+    from ._process import ChildProcess
+    from ._settings import SupervisorConfig
+
+__all__ = ["Surroundings", "run_supervisor"]
+
+logger = SafeLogger("trillium_trio.supervisor")
+
+
+@final
+class Surroundings:
+    """What a supervisor has to do with.
+
+    Args:
+      launch: Starts a worker.
+      launch_successor: Starts a new supervisor.
+      on_ready: Called when it is ready; may raise.
+      control_path: Where commands are taken; None: nowhere.
+      predecessor: The descriptor of the socket to the supervisor to take over from, or None.
+      notify_address: Of the service manager, or None.
+      watchdog: The seconds of silence after which the service manager ends this process, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        launch: Launch,
+        launch_successor: Callable[[], ChildProcess],
+        on_ready: Callable[[], object],
+        control_path: str | None,
+        predecessor: int | None,
+        notify_address: str | None,
+        watchdog: float | None,
+    ) -> None:
+        self.launch = launch
+        self.launch_successor = launch_successor
+        self.on_ready = on_ready
+        # Absolute, because the working directory may change.
+        self.control_path = None if control_path is None else str(Path(control_path).absolute())
+        self.predecessor = None if predecessor is None else Predecessor(predecessor)
+        self.notifier = Notifier(notify_address)
+        self.watchdog = watchdog
+
+
+def run_supervisor(config: SupervisorConfig, around: Surroundings) -> int:
+    """Run workers until a signal; return the exit status.
+
+    Raises:
+      BindError: The control socket cannot be opened.
+      OSError: The predecessor's sockets cannot be taken over.
+      EOFError: The predecessor is gone.
+      Exception: What `on_ready` raised.
+    """
+    running = _Running(config, around)
+    supervisor = running.supervisor
+    is_over = False
+    ladder = SignalLadder(
+        supervisor.swansong,
+        lambda: is_over,
+        lambda: "",
+        at_last=supervisor.crew.kill_all,
+    )
+
+    async def run() -> None:
+        ladder.attach()
+        await running.run()
+
+    with ladder:
+        try:
+            trio.run(run)
+        finally:
+            is_over = True
+            supervisor.crew.close()
+    if running.failure is not None:
+        raise running.failure
+    return supervisor.status
+
+
+@final
+class _Running:
+    """One run of a supervisor."""
+
+    def __init__(self, config: SupervisorConfig, around: Surroundings) -> None:
+        self.supervisor = Supervisor(
+            around.launch,
+            config,
+            is_final=around.predecessor is not None,
+            upgrade=self._upgrade,
+        )
+        self.failure: Exception | None = None
+        self._around = around
+        self._crew = self.supervisor.crew
+        self._successor = Successor(
+            self._crew,
+            around.launch_successor,
+            around.notifier.main_process,
+            lambda: self.supervisor.agenda.workers,
+        )
+        self._is_replaced = trio.Event()
+        self.supervisor.on_ready = self._when_ready
+        self.supervisor.on_roll = self._when_rolling
+
+    async def run(self) -> None:
+        around = self._around
+        if around.predecessor is not None:
+            self._crew.is_sharing = True
+            self.supervisor.begin_with(around.predecessor.take_over(self._crew))
+        control = None
+        if around.control_path is not None:
+            spec: list[str | int | None] = [
+                "unix",
+                around.control_path,
+                0o600,
+            ]
+            self._crew.own_specs = [spec]
+            try:
+                await self._crew.sockets.open([spec])
+            except BindError as error:
+                self.failure = error
+                return
+            sock = self._crew.sockets.socket_of(spec)
+            assert sock is not None, "it was opened"
+            # Of its own, because the others are closed at the stop, in which it answers still.
+            control = ControlServer(self.supervisor, sock.dup())
+        async with trio.open_nursery() as nursery:
+            reaps = os.getpid() == 1
+            with received_signals(reaps=reaps) as signals:
+                nursery.start_soon(self._receive, signals)
+                nursery.start_soon(self._notify_stop)
+                nursery.start_soon(self._feed_watchdog)
+                if around.predecessor is not None:
+                    nursery.start_soon(around.predecessor.follow, self._crew)
+                if control is not None:
+                    nursery.start_soon(self._control, control)
+                await self.supervisor.run()
+                self._successor.say_goodbye()
+                # The answers that are on their way.
+                await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+
+    async def _control(self, control: ControlServer) -> None:
+        await self.supervisor.ready.wait()
+        await control.run(is_over=self._is_replaced)
+
+    async def _receive(self, signals: AsyncIterator[str]) -> None:
+        async for name in signals:
+            match name:
+                case "report":
+                    logger.warning("%s", await self.supervisor.report())
+                case "reap":
+                    # After those who wait for processes of ours.
+                    await trio.lowlevel.checkpoint()
+                    own = {each.pid for each in self._crew.workers}
+                    if reaped := reap(own):
+                        logger.debug("reaped %s", reaped)
+                case _:
+                    logger.info("%s: asked for by a signal", name)
+                    if self.supervisor.ask(name) is None and name == "less":
+                        logger.warning("there is only one worker")
+
+    async def _upgrade(self) -> str:
+        if os.getpid() == 1:
+            return "the first process of a container cannot be replaced: start a new container"
+        before = self._around.predecessor
+        if before is not None and not before.is_gone:
+            return "the previous supervisor has not drained yet"
+        failure = await self._successor.hand_over()
+        if not failure:
+            self._is_replaced.set()
+        return failure
+
+    def _when_ready(self) -> None:
+        try:
+            self._around.on_ready()
+        except Exception as error:  # raised when all is over
+            self.failure = error
+            self.supervisor.swansong.shut_down()
+            return
+        if self._around.predecessor is not None:
+            self._crew.is_sharing = False
+            self._around.predecessor.report_ready()
+        self._around.notifier.ready(f"{self.supervisor.config.workers} workers")
+
+    def _when_rolling(self, begins: bool) -> None:
+        if begins:
+            self._around.notifier.reloading()
+        else:
+            self._around.notifier.ready(f"{len(self.supervisor.serving)} workers")
+
+    async def _notify_stop(self) -> None:
+        await self.supervisor.swansong.shutting_down()
+        if not self._crew.is_sharing:
+            self._around.notifier.stopping()
+
+    async def _feed_watchdog(self) -> None:
+        if self._around.watchdog is None:
+            return
+        while True:
+            # A supervisor without workers is no service.
+            if self.supervisor.serving or not self.supervisor.swansong.is_running:
+                self._around.notifier.alive()
+            await trio.sleep(self._around.watchdog / 3)
