@@ -22,7 +22,12 @@ class Process:
     """A running command line, whose log has been read up to the line that says ready."""
 
     def __init__(
-        self, command: list[str], folder: Path, environ: dict[str, str] | None = None
+        self,
+        command: list[str],
+        folder: Path,
+        environ: dict[str, str] | None = None,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self.log = ""
         self.process = subprocess.Popen(
@@ -34,7 +39,7 @@ class Process:
             text=True,
         )
         # Ends a wait for a line, or for the end, that never comes.
-        self.timer = threading.Timer(PATIENCE, self.process.kill)
+        self.timer = threading.Timer(patience, self.process.kill)
         self.timer.start()
 
     def wait_line(self, part: str) -> str:

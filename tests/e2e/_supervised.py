@@ -78,7 +78,8 @@ class Supervised:
         self.workers: list[int] = []
         command = ["-m", "trillium_trio", "app:app", "--bind", f"127.0.0.1:{self.port}"]
         command += ["--workers", str(workers), "--control", "ctl.sock", *arguments]
-        self.process = Process(command, folder, environ)
+        # Many processes are started one after the other.
+        self.process = Process(command, folder, environ, patience=4 * PATIENCE)
         for _ in range(workers):
             self.wait_ready()
 

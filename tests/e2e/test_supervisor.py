@@ -295,6 +295,41 @@ def test_su_14_an_upgrade_loses_nothing(start: Start, tmp_path: Path) -> None:
     assert supervised.process.wait_status() == 0
 
 
+def test_su_14_one_that_is_killed_or_not_waited_for(start: Start, tmp_path: Path) -> None:
+    supervised = start()
+    save(tmp_path, "v2", "sys.stderr.write('importing\\n')\ntime.sleep(3600)\n")
+    supervised.signal(signal.SIGUSR2)
+    line = supervised.wait_line("upgrade: starting process")
+    supervised.wait_line("importing")
+    os.kill(int(line.split()[-1]), signal.SIGKILL)
+    supervised.wait_line("upgrade: killed by SIGKILL")
+    assert ask(supervised.port) == "v1"
+    # The stop does not wait for it.
+    supervised.signal(signal.SIGUSR2)
+    line = supervised.wait_line("upgrade: starting process")
+    supervised.wait_line("importing")
+    supervised.process.process.terminate()
+    wait_until(partial(is_gone, int(line.split()[-1])), "the end of the new one")
+    assert supervised.process.process.wait(PATIENCE) == 0
+    assert not (tmp_path / "ctl.sock").exists()
+
+
+def test_su_14_the_old_one_is_killed(start: Start, tmp_path: Path) -> None:
+    supervised = start("--pidfile", "pid")
+    first = supervised.process.process.pid
+    save(tmp_path, "v2", "time.sleep(1)\n")
+    supervised.signal(signal.SIGUSR2)
+    supervised.wait_line("upgrade: starting process")
+    supervised.wait_line("INFO")
+    supervised.process.process.kill()
+    wait_until(lambda: (tmp_path / "pid").read_text() != f"{first}\n", "the new one")
+    # The old workers drain by themselves.
+    wait_until(lambda: ask(supervised.port) == "v2", "the new version")
+    second = int((tmp_path / "pid").read_text())
+    os.kill(second, signal.SIGTERM)
+    wait_until(partial(is_gone, second), "its end")
+
+
 # -- commands ----------------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
     Server; or a function without parameters that returns one.
     """
     values = context.params
-    agent = Agent(*numbers[:3]) if (numbers := take_control()) else None
+    agent = Agent(*numbers[:3], exit_now=exit_now) if (numbers := take_control()) else None
     if agent is not None:
         context.call_on_close(agent.close)
     watch = watch_from(context, target)
@@ -95,7 +95,7 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         click.echo(f"{target} can start")
     elif agent is not None:
         server = start_listening(agent, server)
-        agent.obey(server, exit_now)
+        agent.obey(server)
         # Without a live line: several workers write to the terminal.
         status = serve(server, lambda: agent.report_ready(server), attend=agent.attend)
         agent.report_end(server)

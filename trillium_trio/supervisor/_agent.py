@@ -26,6 +26,7 @@ from __future__ import annotations
 import dataclasses
 import faulthandler
 import os
+import select
 import socket
 import sys
 import threading
@@ -58,18 +59,28 @@ class Agent:
       control: The descriptor of the socket.
       loads: That of the page that balances connections; None: there is none.
       cell: The cell of this process in it.
+      exit_now: Ends the process.
 
     Raises:
       OSError: They are no such descriptors.
     """
 
-    def __init__(self, control: int, loads: int | None = None, cell: int = 0) -> None:
+    def __init__(
+        self,
+        control: int,
+        loads: int | None = None,
+        cell: int = 0,
+        *,
+        exit_now: Callable[[], object],
+    ) -> None:
         self._sock = socket.socket(fileno=control)
         self._sock.set_inheritable(False)
         self._lines = Lines(self._sock)
         self._lock = threading.Lock()
         self._unsent = b""
         self._is_obeying = False
+        self._is_closed = False
+        self._exit_now = exit_now
         self._share: Share | None = None
         if loads is not None:
             self._share = Share(loads, cell)
@@ -78,6 +89,7 @@ class Agent:
         # SIGABRT of the supervisor: the stacks of all threads, even if this one is stuck in C.
         faulthandler.enable()
         self._send("hello", pid=os.getpid(), version=VERSION)
+        threading.Thread(target=self._outlive_no_one, name="hang-up", daemon=True).start()
 
     def with_shared_sockets(self, server: Server) -> Server:
         """Return a server like this one that listens on the supervisor's sockets.
@@ -102,17 +114,14 @@ class Agent:
         cleanup = 2 * config.cleanup_timeout + 1.0
         self._send("ready", delay=config.drain_delay, cleanup=cleanup, **drain)
 
-    def obey(self, server: Server, exit_now: Callable[[], object]) -> None:
+    def obey(self, server: Server) -> None:
         """Do what the supervisor says, from now on, in a thread.
 
         Args:
           server: What it stops.
-          exit_now: Ends the process.
         """
         self._is_obeying = True
-        threading.Thread(
-            target=self._obey, args=(server, exit_now), name="control", daemon=True
-        ).start()
+        threading.Thread(target=self._obey, args=(server,), name="control", daemon=True).start()
 
     async def attend(self, server: Server) -> None:
         """Send figures each second, and say when the drain begins.
@@ -140,6 +149,7 @@ class Agent:
     def close(self) -> None:
         """Close it, unless a thread reads from it: that goes on to the end of the process."""
         if not self._is_obeying:
+            self._is_closed = True
             self._sock.close()
 
     async def _beat(self, server: Server) -> None:
@@ -150,7 +160,7 @@ class Agent:
             await trio.sleep_until(due)
             lag = trio.current_time() - due
 
-    def _obey(self, server: Server, exit_now: Callable[[], object]) -> None:
+    def _obey(self, server: Server) -> None:
         is_cut = False
         while line := self._lines.read():
             match decode(line):
@@ -169,12 +179,21 @@ class Agent:
                     logger.critical("the supervisor ends this process: %s", report)
                     logger.critical("%s", _threads())
         if is_cut:
-            exit_now()
+            self._exit_now()
         if server.swansong.is_running:
             logger.warning("the supervisor is gone: draining")
             # The socket is closed with its last holder, so there may be no successor.
             server.has_drain_delay = False
             server.shut_down()
+
+    def _outlive_no_one(self) -> None:
+        """End with the supervisor, however long the application takes to be imported."""
+        poll = select.poll()
+        # Nothing but the hang-up, which is always reported.
+        poll.register(self._sock.fileno(), 0)
+        poll.poll()
+        if not (self._is_obeying or self._is_closed):
+            self._exit_now()
 
     def _send(self, kind: str, **fields: object) -> None:
         """Send a message without waiting. A supervisor that is gone is noticed by reading."""

@@ -125,3 +125,16 @@ def test_text_that_is_no_utf_8_does_no_harm(path: str) -> None:
     with manager(path) as sock:
         Notifier(path).ready("unix:/run/\udcff.sock")
         assert heard(sock)[0] == "READY=1"
+
+
+def test_su_18_what_a_supervisor_reports(tmp_path: Path) -> None:
+    with manager(f"{tmp_path}/notify") as sock:
+        notifier = Notifier(f"{tmp_path}/notify")
+        notifier.reloading()
+        first, second, _ = heard(sock)
+        assert first == "RELOADING=1"
+        assert int(second.removeprefix("MONOTONIC_USEC=")) > 0
+        notifier.main_process(17)
+        assert heard(sock) == ["MAINPID=17", "READY=1"]
+        notifier.alive()
+        assert heard(sock) == ["WATCHDOG=1"]
