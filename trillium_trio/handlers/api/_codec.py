@@ -1,4 +1,4 @@
-"""Typed values from JSON and text, and back: the one file that imports ``msgspec``.
+"""Typed values from JSON and text, and back, by ``msgspec``.
 
 Models of pydantic are known by their methods, so pydantic is imported for their schemas only. They
 may stand inside types of msgspec.
@@ -7,26 +7,26 @@ may stand inside types of msgspec.
 from __future__ import annotations
 
 import enum
-import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._problem import Fault
+from ._schemas import REF, is_model, schemas_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+
+    from ._schemas import Schema
 
 __all__ = [
     "FINITE",
     "REFUSALS",
     "FormFields",
     "Kind",
-    "Schema",
     "body_faults",
     "decoder_of",
-    "default_of",
     "encoder",
     "expectation",
     "form_converter",
@@ -34,15 +34,10 @@ __all__ = [
     "is_finite",
     "kind_of_type",
     "pointer_of",
-    "renamed",
     "require_msgspec",
-    "schemas_of",
     "text_converter",
     "why_malformed",
 ]
-
-Schema: TypeAlias = dict[str, Any]
-"""A JSON schema. Any: as JSON."""
 
 Path: TypeAlias = "Sequence[str | int]"
 """The names and indices that lead to a place in a document."""
@@ -50,13 +45,10 @@ Path: TypeAlias = "Sequence[str | int]"
 # What a decoder raises for a document that it refuses: those of both libraries are ValueErrors.
 REFUSALS = (ValueError, RecursionError)
 
-_REF = "#/components/schemas/"
 _PATH = re.compile(r" - at `(?:key` in `)?\$(.*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
 _NO_PATH: Path = ()
-# What a `Decimal` is written as. The format alone has no meaning in JSON Schema.
-_DECIMAL = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,9})?$"
 # `Decimal` takes more than `float` does, such as "sNaN" and "NaN1".
 _NO_NUMBER = re.compile(r"[+-]?(?:inf(?:inity)?|s?nan\d*)", re.IGNORECASE)
 FINITE = "Expected a finite number"
@@ -82,11 +74,6 @@ def require_msgspec() -> None:
         raise ImportError(
             "api needs the library msgspec: pip install 'trillium-trio[json]'", name="msgspec"
         ) from error
-
-
-def _is_model(type_: object) -> bool:
-    """Whether a type is a model of pydantic."""
-    return isinstance(type_, type) and hasattr(type_, "model_validate_json")
 
 
 def kind_of_type(type_: object) -> Kind:
@@ -139,7 +126,7 @@ def kind_of_type(type_: object) -> Kind:
 
 def decoder_of(type_: Any) -> Callable[[bytes], Any]:  # Any: the type, and values of it
     """Return a function that parses a JSON document; it raises one of `REFUSALS`."""
-    if _is_model(type_):
+    if is_model(type_):
         return type_.model_validate_json  # type: ignore[no-any-return]  # of pydantic
     import msgspec  # noqa: PLC0415 (optional)
 
@@ -184,7 +171,7 @@ def form_fields(type_: Any) -> FormFields:  # Any: the type
     """
     [schema], components = schemas_of([type_], is_response=False)
     while "$ref" in schema:
-        schema = components[schema["$ref"].removeprefix(_REF)]
+        schema = components[schema["$ref"].removeprefix(REF)]
     fields = schema.get("properties")
     if not fields:
         raise TypeError("a form is an object with fields")
@@ -248,7 +235,7 @@ def encoder() -> Callable[[object], bytes]:
     raw = msgspec.Raw
 
     def encode_other(value: Any) -> object:  # Any: a model, or something that is an error
-        if not _is_model(type(value)):
+        if not is_model(type(value)):
             raise TypeError(f"JSON has no {type(value).__qualname__}")
         return raw(value.model_dump_json(by_alias=True).encode())
 
@@ -330,7 +317,7 @@ def _expected(text: str, type_: Any, path: Path) -> str:  # Any: the type
 def _values_at(schema: Schema, path: Path, components: dict[str, Schema]) -> list[object]:
     """Find the values that a schema allows at a place of the document."""
     if "$ref" in schema:
-        return _values_at(components[schema["$ref"].removeprefix(_REF)], path, components)
+        return _values_at(components[schema["$ref"].removeprefix(REF)], path, components)
     if not path:
         found = [*schema.get("enum", ())]
     else:
@@ -346,89 +333,3 @@ def _values_at(schema: Schema, path: Path, components: dict[str, Schema]) -> lis
 def pointer_of(path: Path) -> str:
     """Return the JSON pointer to a place (RFC 6901)."""
     return "".join(f"/{str(each).replace('~', '~0').replace('/', '~1')}" for each in path)
-
-
-# -- schemas -----------------------------------------------------------------------------------
-
-
-def schemas_of(
-    types: Sequence[object], *, is_response: bool
-) -> tuple[list[Schema], dict[str, Schema]]:
-    """Return the JSON schemas of types, and the components that they refer to.
-
-    Args:
-      types: Those of one document at once, so that no two components have the same name.
-      is_response: Whether they describe what is sent; a model may then have other fields.
-
-    Raises:
-      TypeError: A type cannot be described, or two have the same full name.
-    """
-    import msgspec  # noqa: PLC0415 (optional)
-
-    models: dict[str, Any] = {}  # Any: classes of pydantic
-
-    def describe_other(type_: Any) -> Schema:  # Any: a model, or something that is an error
-        if type_ is object:
-            return {"description": "Any value."}
-        if not _is_model(type_):
-            raise TypeError(f"JSON has no {getattr(type_, '__qualname__', type_)}")
-        # A placeholder, because pydantic names all models at once.
-        ref = f"{_REF}{id(type_)}"
-        models[ref] = type_
-        return {"$ref": ref}
-
-    try:
-        found, components = msgspec.json.schema_components(
-            types, schema_hook=describe_other, ref_template=f"{_REF}{{name}}"
-        )
-    except KeyError as error:
-        raise TypeError(f"two types have the name of {error}") from error
-    _describe_decimals([*found, components])
-    if not models:
-        return list(found), components
-    from pydantic.json_schema import models_json_schema  # noqa: PLC0415 (optional)
-
-    mode: Literal["serialization", "validation"] = "serialization" if is_response else "validation"
-    named, definitions = models_json_schema(
-        [(each, mode) for each in models.values()], ref_template=f"{_REF}pydantic.{{model}}"
-    )
-    names = {ref: named[each, mode]["$ref"] for ref, each in models.items()}
-    components = renamed(components, names)
-    for name, schema in definitions["$defs"].items():
-        components[f"pydantic.{name}"] = schema
-    return renamed([*found], names), components
-
-
-def _describe_decimals(value: Any) -> None:  # Any: JSON
-    """Add to each ``Decimal`` what it may be."""
-    if isinstance(value, dict):
-        if value.get("format") == "decimal":
-            value.setdefault("pattern", _DECIMAL)
-        value = value.values()
-    elif not isinstance(value, list):
-        return
-    for each in value:
-        _describe_decimals(each)
-
-
-def renamed(value: Any, names: Mapping[str, str]) -> Any:  # Any: JSON
-    """Return JSON with references replaced; they stand in ``$ref``, and in discriminators."""
-    if isinstance(value, dict):
-        return {name: renamed(each, names) for name, each in value.items()}
-    if isinstance(value, list):
-        return [renamed(each, names) for each in value]
-    return names.get(value, value) if isinstance(value, str) else value
-
-
-def default_of(value: object) -> Schema:
-    """Return the ``default`` of a schema, or nothing if it is None or cannot be written."""
-    import msgspec  # noqa: PLC0415 (optional)
-
-    if value is None:
-        return {}
-    try:
-        built = msgspec.to_builtins(value)
-        json.dumps(built, allow_nan=False)
-    except (TypeError, ValueError):  # JSON has no infinity
-        return {}
-    return {"default": built}

@@ -10,19 +10,19 @@ from ..._log import callable_name
 from ...conn import walk_handlers
 from ...exceptions import ConfigError
 from ...http import reason_phrase
-from ._codec import default_of, renamed, schemas_of
 from ._handler import Api
 from ._negotiation import FORM, JSON
 from ._parameters import MISSING
 from ._problem import PROBLEM_TYPE
+from ._schemas import default_of, renamed, schemas_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ...conn import Handler
-    from ._codec import Schema
     from ._outcomes import Outcome
     from ._parameters import Parameter
+    from ._schemas import Schema
 
 __all__ = ["HasRoutes", "document_of"]
 

@@ -11,9 +11,9 @@ from ..._log import callable_name
 from ...conn import Conn
 from ...exceptions import ConfigError
 from ...http import reason_phrase
-from ._codec import schemas_of
 from ._negotiation import JSON, JSON_LINES
 from ._problem import PROBLEM_TYPE
+from ._schemas import schemas_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
