@@ -177,6 +177,17 @@ async def test_ad_4_health(autojump_clock: MockClock) -> None:
             await client.aclose()
 
 
+async def test_ad_4_a_server_that_is_withdrawn(autojump_clock: MockClock) -> None:
+    async with running(slow) as served:
+        admin = Admin(served.handle.swansong, servers=[served.handle])
+        async with TestServer(admin) as app:
+            served.handle.readiness.withdraw("maintenance")
+            response = await get(app, "/readyz?verbose")
+            assert (response.status, response.text) == (503, "memory is withdrawn: maintenance\n")
+            served.handle.readiness.restore()
+            assert (await get(app, "/readyz?verbose")).text == "ok\n"
+
+
 async def test_ad_4_a_server_that_drains_alone(autojump_clock: MockClock) -> None:
     async with running(slow) as served:
         admin = Admin(served.handle.swansong, servers=[served.handle])

@@ -15,7 +15,7 @@ from ...swansong import branch_of, drain_report
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from ...conn import ConnectionCounts, ServerSettings
+    from ...conn import ConnectionCounts, Readiness, ServerSettings
     from ...swansong import Branch, DrainReport, GuardReport, Swansong
     from ...transport import Listener
 
@@ -104,6 +104,10 @@ class Handle(Protocol):
     def is_running(self) -> bool:
         """Whether it is ready and not over."""
 
+    @property
+    def readiness(self) -> Readiness:
+        """Whether it wants requests."""
+
 
 @final
 class ProcessSource:
@@ -132,6 +136,8 @@ class ProcessSource:
                 reasons.append(f"{_name(each)} is not running")
             elif each.drain is not None and self._swansong.is_running:
                 reasons.append(f"{_name(each)} is draining")
+            elif (reason := each.readiness.withdrawn) is not None:
+                reasons.append(f"{_name(each)} is withdrawn: {reason}")
         return reasons
 
     async def status(self, *, stacks: bool) -> Json:
