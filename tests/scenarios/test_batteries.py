@@ -118,6 +118,7 @@ ALONE = {
     "Admin",
     "Channels",
     "EventStream",
+    "MetricsPage",
     "OpenApi",
     "Postgres",
     "Proxy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -25,12 +25,16 @@ class FakeProcess:
         self.pid = pid
         self.slot = slot
         self.heard: list[str] = []
-        self.messages: list[object] = []
+        self.messages: list[dict[str, Any]] = []
         self.granted: list[object] = []
         self.status: int | None = None
         self.is_aborted = False
         self.is_closed = False
-        self.is_deaf = False
+        # It does not do what it is told, and does not answer.
+        self.is_deaf = self.is_mute = False
+        self.answers: dict[object, dict[str, Any]] = {
+            "report": {"text": f"{pid} has nothing to do"}
+        }
         self._ended = trio.Event()
         self._send, self._receive = trio.open_memory_channel[bytes](inf)
 
@@ -63,8 +67,8 @@ class FakeProcess:
                 self.exit(0)
             if message["kind"] == "cut" and not self.is_deaf:
                 self.exit(1)
-            if message["kind"] == "report" and not self.is_deaf:
-                self.say("guards", text=f"{self.pid} has nothing to do")
+            if (kind := message["kind"]) in self.answers and not self.is_mute:
+                self.say("answer", id=message["id"], **self.answers[kind])
 
     def grant(self, sockets: Sequence[SharedSocket] | BindError | ConfigError) -> None:
         self.granted.append(sockets)

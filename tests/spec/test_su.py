@@ -83,11 +83,10 @@ def test_su_2_an_endless_line_is_dropped() -> None:
 async def test_su_2_the_report_of_all(autojump_clock: MockClock) -> None:
     world = World()
     async with supervising(world, workers=2) as supervisor:
-        world.processes[1].is_deaf = True
+        world.processes[1].is_mute = True
         report = await supervisor.report()
         assert "1000 has nothing to do" in report
         assert "1001 of slot 1: does not answer" in report
-        world.processes[1].is_deaf = False
 
 
 # -- start and crashes -------------------------------------------------------------------------

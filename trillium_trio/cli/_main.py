@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from .._log import SafeLogger
 from ..supervisor import Agent
 from ._access_log import AccessLog
+from ._admin import admin_from
 from ._check import checking
 from ._ctl import ctl
 from ._environment import take_control
@@ -62,6 +63,7 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         context.call_on_close(agent.close)
     watch = watch_from(context, target)
     workers = workers_from(context)
+    admin = admin_from(context, target)
     if agent is None and not values["check"] and (watch is not None or workers is not None):
         # Not as --log-config says, which may name code of the application.
         log_to_stderr(values["log_level"], values["log_format"])
@@ -70,7 +72,7 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
                 status = reload(watch, launch_for_reload, pidfile.write)
             else:
                 assert workers is not None, "as the condition says"
-                status = supervise(workers, values["control"], pidfile.write)
+                status = supervise(workers, values["control"], pidfile.write, admin)
         context.exit(status)
     if values["log_config"] is not None:
         configure_from_file(values["log_config"])
@@ -101,5 +103,5 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         agent.report_end(server)
     else:
         with PidFile(values["pidfile"]) as pidfile:
-            status = serve(server, pidfile.write, live)
+            status = serve(server, pidfile.write, live, admin=admin)
     context.exit(status)

@@ -8,6 +8,7 @@ import trio
 
 from ..exceptions import BindError, ConfigError, MisuseError
 from ..server import relaxed_collector
+from ._admin import beside
 from ._forced_exit import exit_now, exit_when_stuck
 from ._live import show_drain
 from ._load import CannotStart
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..server import Server
+    from ..supervisor import AdminSettings
     from ._live import LiveLine
 
 __all__ = ["serve"]
@@ -29,6 +31,7 @@ def serve(
     on_ready: Callable[[], object],
     live: LiveLine | None = None,
     attend: Callable[[Server], Awaitable[object]] | None = None,
+    admin: AdminSettings | None = None,
 ) -> int:
     """Serve under ``trio.run`` until the drain is over; return the exit status.
 
@@ -37,6 +40,7 @@ def serve(
       on_ready: Called when the server is ready; it may raise `CannotStart`.
       live: Shows the drain.
       attend: Runs until the server is over, from when it is ready.
+      admin: Where the admin page is; None: nowhere.
 
     Raises:
       CannotStart: The server did not become ready.
@@ -62,7 +66,8 @@ def serve(
         trio.lowlevel.spawn_system_task(exit_when_stuck, server, exit_now)
         if live is not None:
             trio.lowlevel.spawn_system_task(show_drain, server, live)
-        await server.serve(task_status=Status())
+        async with beside(admin, server):
+            await server.serve(task_status=Status())
 
     try:
         with relaxed_collector():

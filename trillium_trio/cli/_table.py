@@ -316,6 +316,33 @@ TABLE: Final[Mapping[str, tuple[click.Option, ...]]] = {
             help="A unix socket, for this user alone, on which trillium-trio ctl gives commands.",
         ),
     ),
+    "Admin page": (
+        click.Option(
+            ["--admin"],
+            multiple=True,
+            metavar="ADDRESS",
+            help="Show the service there: a page, /status, /metrics, /livez, /readyz. May be "
+            "repeated.",
+        ),
+        click.Option(
+            ["--admin-token"],
+            metavar="TEXT",
+            help="Asked for there, as needed on an address that other machines reach. Prefer its "
+            "variable: a command line is public.",
+        ),
+        click.Option(
+            ["--admin-host"],
+            multiple=True,
+            metavar="NAME",
+            help="A name by which it may be asked for, besides localhost and any address. May be "
+            "repeated.",
+        ),
+        click.Option(
+            ["--metrics"],
+            is_flag=True,
+            help="Measure each request for /metrics, as the handler Metrics does.",
+        ),
+    ),
     "Reload": (
         click.Option(
             ["--reload"],

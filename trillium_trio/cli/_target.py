@@ -13,6 +13,7 @@ from ..exceptions import ConfigError
 from ..handlers import Forwarded
 from ..server import Config, Server, Settings
 from ..wsgi import Wsgi, is_wsgi
+from ._admin import measured
 from ._headers import DefaultHeaders, parse_headers
 from ._load import CannotStart, call_factory, load_target
 from ._options import config_from, given, is_given
@@ -58,7 +59,7 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
         _refuse_application_options(context, f"{target} is a Server")
         if base is not None:
             raise click.UsageError(f"{target} is a Server and has its own Config: drop --config")
-        if not given(context) and not added and not access_log.is_on:
+        if not (given(context) or added or access_log.is_on or values["metrics"]):
             return found
         # Another server, which code that holds the first one can still stop.
         handler = found.handler
@@ -69,7 +70,7 @@ def server_from(context: click.Context, target: str, access_log: AccessLog) -> S
         config = config_from(context, base)
     except ConfigError as error:
         raise CannotStart(str(error)) from None
-    return _serving(handler, target, config, added, access_log)
+    return _serving(handler, target, config, added, access_log, is_measured=values["metrics"])
 
 
 def _handlers_from(context: click.Context) -> list[Handler]:
@@ -104,12 +105,19 @@ def _is_factory(found: object) -> bool:
 
 
 def _serving(
-    handler: object, target: str, config: Settings, added: list[Handler], access_log: AccessLog
+    handler: object,
+    target: str,
+    config: Settings,
+    added: list[Handler],
+    access_log: AccessLog,
+    *,
+    is_measured: bool,
 ) -> Server:
     try:
         # Any object: as_handler() refuses what is not a handler.
         like = cast("HandlerLike", handler)
-        return Server(access_log.in_front_of((*added, like) if added else like), config)
+        whole = access_log.in_front_of((*added, like) if added else like)
+        return Server(measured(whole) if is_measured else whole, config)
     except ConfigError as error:
         raise CannotStart(f"{target}: {error}") from None
     except TypeError as error:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..listeners import LoadPage
     from ..server import Server
-    from ..supervisor import Agent
+    from ..supervisor import AdminSettings, Agent
 
 __all__ = ["launch_for_reload", "start_listening", "supervise", "workers_from"]
 
@@ -52,7 +52,10 @@ def workers_from(context: click.Context) -> SupervisorConfig | None:
 
 
 def supervise(
-    config: SupervisorConfig, control_path: str | None, on_ready: Callable[[], object]
+    config: SupervisorConfig,
+    control_path: str | None,
+    on_ready: Callable[[], object],
+    admin: AdminSettings | None,
 ) -> int:
     """Run the command line of this process in workers, until a signal; return the exit status.
 
@@ -60,9 +63,11 @@ def supervise(
       config: The settings.
       control_path: Where commands are taken; None: nowhere.
       on_ready: Called when there is a worker that is ready; it may raise `CannotStart`.
+      admin: Where the admin page is; None: nowhere.
 
     Raises:
-      CannotStart: There is no control socket, or no predecessor where there has to be one.
+      CannotStart: There is no control socket, no admin page, or no predecessor where there has to
+        be one.
     """
     around = Surroundings(
         launch=_launch,
@@ -74,10 +79,11 @@ def supervise(
         predecessor=take_handover(),
         notify_address=notify_socket(),
         watchdog=watchdog_seconds(),
+        admin=admin,
     )
     try:
         return run_supervisor(config, around)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, ConfigError) as error:
         raise CannotStart(str(error)) from None
 
 

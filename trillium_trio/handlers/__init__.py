@@ -63,7 +63,7 @@ from .error_pages import ErrorPages
 from .forms import Form, FormReader, Forms, Part, PartReader, Upload
 from .forwarded import Forwarded
 from .logger import Logger
-from .metrics import Counter, Figures, Gauge, Histogram, Metrics
+from .metrics import Counter, Family, Figures, Gauge, Histogram, Metrics, MetricsPage
 from .postgres import Postgres, PostgresStore
 from .proxy import Proxy
 from .redis import Redis, RedisStore
@@ -103,6 +103,7 @@ __all__ = [
     "ErrorPages",
     "Event",
     "EventStream",
+    "Family",
     "Figures",
     "Form",
     "FormReader",
@@ -123,6 +124,7 @@ __all__ = [
     "MessageCodec",
     "MethodOverride",
     "Metrics",
+    "MetricsPage",
     "OpenApi",
     "Params",
     "Part",

@@ -67,6 +67,10 @@ class SharedSocket:
     name: str = ""
     is_owned: bool = True
 
+    def duplicate(self) -> SharedSocket:
+        """Return one that can be closed by itself."""
+        return dataclasses.replace(self, sock=self.sock.dup())
+
 
 # -- in the worker -----------------------------------------------------------------------------
 
@@ -142,12 +146,15 @@ class Lines:
         return line
 
     def take_sockets(self) -> list[socket.socket]:
-        """Return the sockets that have come so far, close-on-exec."""
+        """Return the sockets that have come so far, close-on-exec and non-blocking."""
         socks = [socket.socket(fileno=fd) for fd in self._fds]
         self._fds.clear()
         for each in socks:
             # recv_fds leaves them inheritable.
             each.set_inheritable(False)
+            # They are already; but Python takes them for blocking ones, and would make them so for
+            # all processes when one is duplicated.
+            each.setblocking(False)
         return socks
 
 
@@ -279,11 +286,13 @@ class SharedSockets:
             if all(each.is_owned for each in self._held[key]):
                 self._close(key)
 
-    def release(self) -> None:
-        """Close all, but leave the socket files to `close`: others still accept."""
-        for held in self._held.values():
+    def release(self, *, but: Sequence[Spec] = ()) -> None:
+        """Close all except these, but leave the socket files to `close`: others still accept."""
+        kept = _keys(but)
+        for key, held in self._held.items():
             for each in held:
-                each.sock.close()
+                if key not in kept:
+                    each.sock.close()
 
     def hand_over(self, sock: socket.socket) -> None:
         """Send all to another holder, for its `take_over`.
@@ -301,11 +310,6 @@ class SharedSockets:
             for each in socks
         ]
         send_grant(sock, grant)
-
-    def socket_of(self, spec: Spec) -> socket.socket | None:
-        """Return the socket that is open for a specification of one address, or None."""
-        held = self._held.get(_keys([spec])[0])
-        return held[0].sock if held else None
 
     def forget_files(self) -> None:
         """Leave the socket files to another holder, which has taken them over."""
@@ -325,9 +329,9 @@ class SharedSockets:
         for key, file in facts["files"]:
             self._files[tuple(key)] = SocketFile(**file)
 
-    def close(self) -> None:
-        """Close all, and remove the socket files. Those who have duplicates go on."""
-        for key in list(self._held):
+    def close(self, *, but: Sequence[Spec] = ()) -> None:
+        """Close all except these, and remove the socket files. Those who have duplicates go on."""
+        for key in self._held.keys() - _keys(but):
             self._close(key)
 
     async def _bind(self, key: _Key, spec: Spec) -> None:

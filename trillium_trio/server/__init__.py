@@ -20,6 +20,7 @@ from ._drain import DrainProgress
 from ._environment import notify_socket, watchdog_seconds
 from ._handle import ServerHandle
 from ._notify import Notifier
+from ._run import serving
 from ._server import Server
 from ._settings import Settings
 from ._signals import SignalLadder, leave_terminal_signals, terminal_signals_blocked
@@ -36,6 +37,7 @@ __all__ = [
     "leave_terminal_signals",
     "notify_socket",
     "relaxed_collector",
+    "serving",
     "terminal_signals_blocked",
     "watchdog_seconds",
 ]

@@ -75,6 +75,8 @@ class Server:
     Attributes:
       has_drain_delay: Whether the drain begins with `drain_delay`. Set it to False before the stop
         if a successor accepts from the same sockets already: then nobody has to notice the stop.
+      is_notifying: Whether the service manager is told when it is ready and when it stops. Set it
+        to False before it serves if it is not the service itself, but a page about it.
 
     Raises:
       TypeError: ``handler`` is not a handler.
@@ -103,6 +105,7 @@ class Server:
         self._admission: Admission | None = None
         self._drain: Drain | None = None
         self.has_drain_delay: bool = True
+        self.is_notifying: bool = True
         self._holds: tuple[Hold, ...] = ()
         self._report: DrainReport | None = None
 
@@ -296,7 +299,7 @@ class Server:
             if self._node.is_running and handler.overrides("init"):
                 with attach_scope(self._node, counts=False), naming(handler, "init"):
                     await handler.init(info)
-        notifier = Notifier(notify_socket())
+        notifier = Notifier(notify_socket() if self.is_notifying else None)
         self._drain = drain = Drain(
             self._node,
             name=self._name,

@@ -5,6 +5,7 @@
     Supervisor           no code of the application, never accepts
      |- Slot 0..N-1      start -> wait until ready -> serve -> on its end: back off
      |- Agenda           one command at a time: roll, renew, scale, upgrade
+     |- SupervisorSource what the admin page and the metrics show: all workers together
      |- Crew             the workers: attends each, holds the sockets, ends all at the stop
      |   |- Process      starts anew, so that new code on disk is what a roll brings
      |   |- SharedSockets  bound once, given to each worker
@@ -23,6 +24,7 @@ its workers read the end of the control socket, and drain.
 
 from __future__ import annotations
 
+from ._admin import AdminSettings, Shown
 from ._agenda import Agenda, Renew, Roll, Scale, Ticket, Upgrade
 from ._agent import Agent
 from ._backoff import Backoff
@@ -38,10 +40,12 @@ from ._run import Surroundings, run_supervisor
 from ._settings import SupervisorConfig, parse_roll
 from ._signals import describe_status, received_signals
 from ._slot import Slot
+from ._source import SupervisorSource
 from ._supervisor import Supervisor
 from ._worker import Bounds, Process, Stage, Worker, due, wears_out
 
 __all__ = [
+    "AdminSettings",
     "Agenda",
     "Agent",
     "Backoff",
@@ -56,11 +60,13 @@ __all__ = [
     "Renew",
     "Roll",
     "Scale",
+    "Shown",
     "Slot",
     "Stage",
     "Successor",
     "Supervisor",
     "SupervisorConfig",
+    "SupervisorSource",
     "Surroundings",
     "Ticket",
     "Totals",

@@ -11,18 +11,24 @@
                              <-  drain {delay}     as the first signal
     draining                 ->
                              <-  cut               as the second
-                             <-  report
-    guards {text}            ->
+                             <-  report {id}
+    answer {id, text}        ->
+                             <-  status {id, ..}   for the admin page
+    answer {id, status}      ->
+                             <-  metrics {id}
+    answer {id, metrics}     ->
                              <-  stacks            log them: the process is about to be ended
     drained {clean, ...}     ->
                              <-  end of file       drain; after "cut": exit
 
-A thread reads, so that no blocked event loop keeps the process alive for ever. What is written
-never waits: figures are left out if the supervisor does not read.
+A thread reads, so that no blocked event loop keeps the process alive for ever. It also answers,
+and waits until the supervisor has read that. Nothing else that is written waits: figures are left
+out if the supervisor does not read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import faulthandler
 import os
@@ -31,13 +37,15 @@ import socket
 import sys
 import threading
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Final, final
 
 import trio
 
 from .._log import SafeLogger
+from ..handlers import Metrics, ProcessSource
 from ..listeners import Lines, Share, bound_to_grant, receive_grant, shared_specs
-from ..server import Server, leave_terminal_signals
+from ..server import Server, ServerHandle, leave_terminal_signals
 from ._figures import figures_of
 from ._protocol import VERSION, decode, encode
 
@@ -49,6 +57,8 @@ __all__ = ["Agent"]
 logger = SafeLogger("trillium_trio.supervisor")
 
 _STATS_SECONDS: Final = 1.0
+# For the last message. A supervisor that was stopped does not delay the end for longer.
+_LAST_SECONDS: Final = 2.0
 
 
 @final
@@ -144,7 +154,10 @@ class Agent:
             finished=report.finished,
             cancelled=report.cancelled.guard_count,
             duration=report.duration,
+            drain=_source_of(server).status_now(stacks=False)["drain"],
+            metrics=_metrics_of(server),
         )
+        self._flush(_LAST_SECONDS)
 
     def close(self) -> None:
         """Close it, unless a thread reads from it: that goes on to the end of the process."""
@@ -155,7 +168,8 @@ class Agent:
     async def _beat(self, server: Server) -> None:
         lag = 0.0
         while True:
-            self._send("stats", figures=figures_of(server, lag=lag))
+            unready = _source_of(server).unready()
+            self._send("stats", figures=figures_of(server, lag=lag), unready=unready)
             due = trio.current_time() + _STATS_SECONDS
             await trio.sleep_until(due)
             lag = trio.current_time() - due
@@ -171,9 +185,13 @@ class Agent:
                     server.swansong.cancel("second signal")
                     is_cut = True
                     logger.warning("cutting what is in progress, as the supervisor says")
-                case {"kind": "report"}:
-                    report = server.swansong.guard_report(stacks=True)
-                    self._send("guards", text=f"{report}\n{server.connections}")
+                case {"kind": "report", "id": number}:
+                    self._answer(number, "text", lambda: _report_of(server))
+                case {"kind": "status", "id": number, **fields}:
+                    ask = partial(_source_of(server).status_now, stacks=bool(fields.get("stacks")))
+                    self._answer(number, "status", ask)
+                case {"kind": "metrics", "id": number}:
+                    self._answer(number, "metrics", lambda: _metrics_of(server))
                 case {"kind": "stacks"}:
                     report = server.swansong.guard_report(stacks=True)
                     logger.critical("the supervisor ends this process: %s", report)
@@ -195,19 +213,51 @@ class Agent:
         if not (self._is_obeying or self._is_closed):
             self._exit_now()
 
+    def _answer(self, number: object, name: str, ask: Callable[[], object]) -> None:
+        """Answer, and wait until the supervisor has read it or is gone."""
+        try:
+            fields = {name: ask()}
+        except Exception:  # this thread is the only one that hears of the stop
+            logger.exception("cannot answer the supervisor")
+            fields = {}
+        self._send("answer", id=number, **fields)
+        self._flush()
+
+    def _flush(self, seconds: float | None = None) -> None:
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLOUT)
+        timeout = None if seconds is None else seconds * 1000
+        while self._unsent and (events := poll.poll(timeout)) and not events[0][1] & select.POLLHUP:
+            self._send_rest()
+
     def _send(self, kind: str, **fields: object) -> None:
         """Send a message without waiting. A supervisor that is gone is noticed by reading."""
         with self._lock:
             if kind != "stats" or not self._unsent:
                 self._unsent += encode(kind, **fields)
-            try:
-                sent = self._sock.send(self._unsent, socket.MSG_DONTWAIT)
-            except OSError:
-                return
+        self._send_rest()
+
+    def _send_rest(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            sent = self._sock.send(self._unsent, socket.MSG_DONTWAIT)
             self._unsent = self._unsent[sent:]
 
     def __repr__(self) -> str:
         return f"<Agent {self._share!r}>"
+
+
+def _report_of(server: Server) -> str:
+    return f"{server.swansong.guard_report(stacks=True)}\n{server.connections}"
+
+
+def _source_of(server: Server) -> ProcessSource:
+    return ProcessSource(server.swansong, [ServerHandle(server)])
+
+
+def _metrics_of(server: Server) -> dict[str, object] | None:
+    """Return what its `Metrics` has measured; None: it has none."""
+    metrics = server.shared_state(Metrics)
+    return None if metrics is None else metrics.figures().as_json()
 
 
 def _threads() -> str:

@@ -13,8 +13,9 @@ from ..exceptions import BindError, ConfigError
 from ..listeners import LoadPage, SharedSockets
 from ..swansong import Swansong, attach_scope, no_guards
 from ._figures import Totals
+from ._metrics import MetricsOfAll
 from ._protocol import LineBuffer, decode
-from ._worker import Bounds, Process, Stage, Worker, due
+from ._worker import LATE_SECONDS, Bounds, Process, Stage, Worker, due
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,8 @@ _STACKS_SECONDS: Final = 0.5
 _ABORT_SECONDS: Final = 1.0
 # The socket files go this long before the last worker closes its sockets.
 _FILES_SECONDS: Final = 0.05
-# Three figures have not come: the other workers no longer wait for this one.
-_LATE_SECONDS: Final = 3.0
+# A worker that is busy answers later; Prometheus waits for ten seconds.
+_METRICS_SECONDS: Final = 2.0
 
 
 @final
@@ -49,6 +50,7 @@ class Crew:
       swansong: Stops all. Each worker is a guard.
       sockets: What the workers accept from.
       workers: Those that are not gone.
+      totals, metrics: What they have counted, also those that are gone.
       on_gone: Called with each worker that is gone.
       on_draining: Called with each worker that has begun to drain.
       on_ready: Called with each worker that has become ready.
@@ -61,6 +63,7 @@ class Crew:
         self.sockets = SharedSockets()
         self.workers: set[Worker] = set()
         self.totals = Totals()
+        self.metrics = MetricsOfAll()
         self.config = config
         self.generation = 0
         self.is_sharing = False
@@ -72,7 +75,7 @@ class Crew:
         self._loads = LoadPage()
         # The listeners of the worker that was ready last: kept while none serves.
         self.specs: list[list[str | int | None]] = []
-        # Held for other ends than workers.
+        # Held for other ends than workers, up to `close`.
         self.own_specs: list[list[str | int | None]] = []
 
     # -- start and end -------------------------------------------------------------------------
@@ -107,19 +110,19 @@ class Crew:
             self.sockets.forget_files()
         if has_delay:
             # First: the worker that closes a listener empties its queue only if it is the last.
-            self.sockets.release()
+            self.sockets.release(but=self.own_specs)
         else:
-            self.sockets.close()
+            self.sockets.close(but=self.own_specs)
         for worker in list(self.workers):
             worker.end(has_delay=has_delay)
         with attach_scope(swansong, counts=False) as scope:
             if has_delay:
                 with trio.move_on_after(max(0.0, delay - _FILES_SECONDS)):
                     await no_guards(swansong)
-            self.sockets.close()
+            self.sockets.close(but=self.own_specs)
             await no_guards(swansong)
         if scope.cancelled_caught:
-            self.sockets.close()
+            self.sockets.close(but=self.own_specs)
             for worker in list(self.workers):
                 if worker.stage is Stage.STARTING:
                     worker.end()
@@ -140,8 +143,48 @@ class Crew:
         """Return the figures of all workers together, also of those that are gone."""
         return self.totals.merged(each.figures for each in self.workers)
 
+    async def ask(
+        self, kind: str, *, seconds: float, **fields: object
+    ) -> dict[Worker, Mapping[str, object] | None]:
+        """Ask all workers but those that only import.
+
+        Returns:
+          The answers by worker, in the order of their slots; None: there was none in time.
+
+        Cancellation:
+          Ends the wait.
+        """
+        asked = [each for each in self.in_order if each.specs is not None]
+        answers: dict[Worker, Mapping[str, object] | None] = dict.fromkeys(asked)
+
+        async def ask(worker: Worker) -> None:
+            answers[worker] = await worker.ask(kind, **fields)
+
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+                for each in asked:
+                    nursery.start_soon(ask, each)
+        return answers
+
+    async def ask_for_metrics(self) -> None:
+        """Have `metrics` be those of now.
+
+        Cancellation:
+          Some are those of the last time.
+        """
+        for worker, answer in (await self.ask("metrics", seconds=_METRICS_SECONDS)).items():
+            # One that has ended meanwhile has said its last ones.
+            if answer is not None and worker in self.workers:
+                self.metrics.hear(worker, answer.get("metrics"))
+
+    @property
+    def in_order(self) -> list[Worker]:
+        """The workers that are not gone, by slot."""
+        return sorted(self.workers, key=lambda each: (each.slot, each.pid))
+
     def close(self) -> None:
-        """Give back what is held besides the sockets."""
+        """Give back all that is held."""
+        self.sockets.close()
         self._loads.close()
 
     @property
@@ -168,6 +211,7 @@ class Crew:
             self.workers.discard(worker)
             self._loads.free(worker.cell)
             self.totals.keep(worker.figures)
+            self.metrics.keep(worker)
             self.on_gone(worker)
             worker.move(Stage.GONE)
             if self.swansong.is_running:
@@ -179,7 +223,7 @@ class Crew:
             for line in lines.feed(data):
                 worker.heard_at = trio.current_time()
                 await self._when_told(worker, decode(line))
-        worker.silent.set()
+        worker.hang_up()
 
     async def _when_told(self, worker: Worker, message: Mapping[str, object]) -> None:
         match message:
@@ -195,25 +239,29 @@ class Crew:
                     self.specs = worker.specs or []
                     worker.move(Stage.READY)
                     self.on_ready(worker)
-            case {"kind": "stats", "figures": dict(figures)}:
+            case {"kind": "stats", "figures": dict(figures), **more}:
                 worker.figures = figures
-            case {"kind": "guards", "text": str(text)}:
-                worker.report = text
-                worker.reported.set()
+                unready = more.get("unready")
+                worker.unready = (
+                    [str(each) for each in unready] if isinstance(unready, list) else []
+                )
+            case {"kind": "answer", "id": int(number)}:
+                worker.hear_answer(number, message)
             case {"kind": "draining"}:
                 self.on_draining(worker)
-            case {"kind": "drained"}:
+            case {"kind": "drained", **more}:
                 worker.drained = message
+                self.metrics.hear(worker, more.get("metrics"))
 
     async def _watch(self, worker: Worker) -> None:
         """End a worker by force when the patience with it is over."""
         while True:
             now = trio.current_time()
             when, why = due(worker, self.config)
-            if worker.stage is Stage.READY and now - worker.heard_at >= _LATE_SECONDS:
+            if worker.stage is Stage.READY and now - worker.heard_at >= LATE_SECONDS:
                 self._loads.clear(worker.cell)
             if now < when:
-                until = min(when, now + _LATE_SECONDS) if worker.stage is Stage.READY else when
+                until = min(when, now + LATE_SECONDS) if worker.stage is Stage.READY else when
                 with trio.CancelScope(deadline=until if isfinite(until) else inf):
                     await worker.changed()
                 continue

@@ -68,6 +68,11 @@ class Totals:
         """Count what a previous supervisor has counted."""
         self._of_the_dead = _added(self._of_the_dead, totals, max_=False)
 
+    def of_the_dead(self, name: str) -> int:
+        """Return one of the totals that are kept; 0 if there is none."""
+        value = self._of_the_dead.get(name)
+        return value if isinstance(value, int) else 0
+
     def merged(self, alive: Iterable[Figures]) -> dict[str, object]:
         """Return the figures of all, with these of workers that are alive."""
         totals, now, most = self._of_the_dead, dict[str, object](), dict[str, object]()

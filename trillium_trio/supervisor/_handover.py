@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from .._log import SafeLogger
+from ..handlers import Figures
 from ..listeners import Lines
 from ._protocol import LineBuffer, decode, encode
 from ._signals import describe_status
@@ -64,6 +65,7 @@ class Successor:
         self._count = count
         self._process: ChildProcess | None = None
         self._sent: dict[str, object] = {}
+        self._sent_metrics = Figures()
 
     async def hand_over(self) -> str:
         """Hand over; return why there is no successor, empty if there is: then the stop has come.
@@ -109,8 +111,11 @@ class Successor:
     def _tell_totals(self) -> None:
         assert self._process is not None
         now = self._crew.figures()["totals"]
-        self._process.send(encode("totals", totals=now, less=self._sent))
+        metrics = self._crew.metrics.now().totals()
+        more = metrics.minus(self._sent_metrics).as_json()
+        self._process.send_all(encode("totals", totals=now, less=self._sent, metrics=more))
         self._sent = now if isinstance(now, dict) else {}
+        self._sent_metrics = metrics
 
     async def _give_up(self, process: ChildProcess) -> None:
         process.kill()
@@ -178,9 +183,10 @@ class Predecessor:
                 break
             for line in lines.feed(data):
                 match decode(line):
-                    case {"kind": "totals", "totals": dict(totals), "less": dict(less)}:
+                    case {"kind": "totals", "totals": dict(totals), "less": dict(less), **more}:
                         crew.totals.take_over(totals)
                         crew.totals.take_over(_negative(less))
+                        crew.metrics.take_over(more.get("metrics"))
         self.is_gone = True
         logger.info("upgrade: the previous supervisor is gone")
 

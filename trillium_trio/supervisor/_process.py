@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ChildProcess"]
 
 _CHUNK = 65_536
+_SEND_SECONDS = 1.0
 
 
 @final
@@ -91,6 +92,13 @@ class ChildProcess:
         """See `Process`."""
         with contextlib.suppress(OSError):
             self.sock.send(data)
+
+    def send_all(self, data: bytes) -> None:
+        """Block until all is sent, for a second at most."""
+        self.sock.settimeout(_SEND_SECONDS)
+        with contextlib.suppress(OSError):
+            self.sock.sendall(data)
+        self.sock.setblocking(False)
 
     def grant(self, sockets: Sequence[SharedSocket] | BindError | ConfigError) -> None:
         """See `Process`."""

@@ -13,7 +13,8 @@ __all__ = ["VERSION", "LineBuffer", "decode", "encode"]
 VERSION: Final = 1
 """Of the messages. Kinds and fields may be added: those that a peer does not know are ignored."""
 
-_MAX_LINE_BYTES: Final = 1_048_576
+# The metrics of a worker have 200 bytes for each combination of labels, and some more.
+_MAX_LINE_BYTES: Final = 16 * 1_048_576
 
 
 def encode(kind: str, **fields: object) -> bytes:
@@ -32,7 +33,7 @@ def decode(line: bytes) -> Mapping[str, object]:
 
 @final
 class LineBuffer:
-    """Splits what arrives into lines. A line of more than 1 MiB is dropped."""
+    """Splits what arrives into lines. A line of more than 16 MiB is dropped."""
 
     def __init__(self) -> None:
         self._rest = b""

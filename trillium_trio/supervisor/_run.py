@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from .._log import SafeLogger
-from ..exceptions import BindError
-from ..server import Notifier, SignalLadder
+from ..exceptions import BindError, ConfigError
+from ..listeners import bound_to_grant, shared_specs
+from ..server import Notifier, SignalLadder, serving
 from ._ctl import ControlServer
 from ._handover import Predecessor, Successor
 from ._reaper import reap
 from ._signals import received_signals
+from ._source import SupervisorSource
 from ._supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from ..server import Server
+    from ._admin import AdminSettings
     from ._crew import Launch
     from ._process import ChildProcess
     from ._settings import SupervisorConfig
@@ -41,6 +45,7 @@ class Surroundings:
       predecessor: The descriptor of the socket to the supervisor to take over from, or None.
       notify_address: Of the service manager, or None.
       watchdog: The seconds of silence after which the service manager ends this process, or None.
+      admin: Where the admin page is; None: nowhere.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Surroundings:
         predecessor: int | None,
         notify_address: str | None,
         watchdog: float | None,
+        admin: AdminSettings | None = None,
     ) -> None:
         self.launch = launch
         self.launch_successor = launch_successor
@@ -62,13 +68,15 @@ class Surroundings:
         self.predecessor = None if predecessor is None else Predecessor(predecessor)
         self.notifier = Notifier(notify_address)
         self.watchdog = watchdog
+        self.admin = admin
 
 
 def run_supervisor(config: SupervisorConfig, around: Surroundings) -> int:
     """Run workers until a signal; return the exit status.
 
     Raises:
-      BindError: The control socket cannot be opened.
+      BindError: The control socket, or one of the admin page, cannot be opened.
+      ConfigError: Others could reach the admin page.
       OSError: The predecessor's sockets cannot be taken over.
       EOFError: The predecessor is gone.
       Exception: What `on_ready` raised.
@@ -110,6 +118,7 @@ class _Running:
             upgrade=self._upgrade,
         )
         self.failure: Exception | None = None
+        self._over = trio.Event()
         self._around = around
         self._crew = self.supervisor.crew
         self._successor = Successor(
@@ -127,24 +136,14 @@ class _Running:
         if around.predecessor is not None:
             self._crew.is_sharing = True
             self.supervisor.begin_with(around.predecessor.take_over(self._crew))
-        control = None
-        if around.control_path is not None:
-            spec: list[str | int | None] = [
-                "unix",
-                around.control_path,
-                0o600,
-            ]
-            self._crew.own_specs = [spec]
-            try:
-                await self._crew.sockets.open([spec])
-            except BindError as error:
-                self.failure = error
-                return
-            sock = self._crew.sockets.socket_of(spec)
-            assert sock is not None, "it was opened"
-            # Of its own, because the others are closed at the stop, in which it answers still.
-            control = ControlServer(self.supervisor, sock.dup())
-        async with trio.open_nursery() as nursery:
+        try:
+            control, admin = await self._open_own()
+        except (BindError, ConfigError) as error:
+            self.failure = error
+            return
+        async with trio.open_nursery() as showing, trio.open_nursery() as nursery:
+            if admin is not None:
+                showing.start_soon(self._show, admin)
             reaps = os.getpid() == 1
             with received_signals(reaps=reaps) as signals:
                 nursery.start_soon(self._receive, signals)
@@ -156,9 +155,48 @@ class _Running:
                     nursery.start_soon(self._control, control)
                 await self.supervisor.run()
                 self._successor.say_goodbye()
+                self._over.set()
                 # The answers that are on their way.
                 await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
+
+    async def _open_own(self) -> tuple[ControlServer | None, Server | None]:
+        """Open the sockets that are no worker's: they stay open to the end.
+
+        Raises:
+          BindError: One cannot be opened.
+          ConfigError: The admin page cannot be served so.
+
+        Cancellation:
+          Those that are open stay so.
+        """
+        around, crew = self._around, self._crew
+        control = admin = None
+        if around.control_path is not None:
+            spec: list[str | int | None] = ["unix", around.control_path, 0o600]
+            crew.own_specs.append(spec)
+            (opened,) = await crew.sockets.open([spec])
+            control = ControlServer(self.supervisor, opened.sock)
+        if around.admin is not None:
+            specs = shared_specs(around.admin.binds)
+            crew.own_specs += specs
+            grant = [each.duplicate() for each in await crew.sockets.open(specs)]
+            binds = bound_to_grant(around.admin.binds, grant)
+            admin = around.admin.server(SupervisorSource(self.supervisor), binds)
+        return control, admin
+
+    async def _show(self, admin: Server) -> None:
+        """Serve the admin page until all is over, or another supervisor does."""
+        if self._around.predecessor is not None:
+            await self.supervisor.ready.wait()
+        try:
+            async with serving(admin):
+                await self._over.wait()
+        except Exception as error:  # what is shown goes on
+            logger.exception("the admin page has failed")
+            if not self.supervisor.ready.is_set():
+                self.failure = error
+                self.supervisor.swansong.shut_down()
 
     async def _control(self, control: ControlServer) -> None:
         await self.supervisor.ready.wait()
@@ -189,6 +227,7 @@ class _Running:
         failure = await self._successor.hand_over()
         if not failure:
             self._is_replaced.set()
+            self._over.set()
         return failure
 
     def _when_ready(self) -> None:

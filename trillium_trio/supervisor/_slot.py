@@ -42,7 +42,6 @@ class Slot:
       worker: The one that serves, or did last.
       backoff: The crashes in a row.
       spread: From 1.0 to 1.1; see `wears_out`.
-      restarts: How often a worker was started in place of one that had ended by itself.
       scope: Cancelled to give the slot up.
     """
 
@@ -51,7 +50,6 @@ class Slot:
         self.worker: Worker | None = None
         self.backoff = Backoff()
         self.spread = 1.0
-        self.restarts = 0
         self.scope = trio.CancelScope()
         self._crew = crew
         self._attending = attending
@@ -80,7 +78,6 @@ class Slot:
                     served = (worker.ended_at or 0.0) - (worker.ready_at or 0.0)
                     logger.error("%s", describe_end(worker))
                 pause = self.backoff.after(served)
-                self.restarts += 1
                 self._watcher.when_crashed(self, worker)
                 if pause:
                     logger.info("slot %d: the next start is in %.1f s", self.number, pause)

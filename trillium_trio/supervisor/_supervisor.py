@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -31,6 +33,7 @@ logger = SafeLogger("trillium_trio.supervisor")
 _TICK_SECONDS: Final = 1.0
 _REPORT_SECONDS: Final = 2.0
 _CANNOT_START: Final = 3
+_MAX_ENDED: Final = 10
 
 
 @final
@@ -55,6 +58,8 @@ class Supervisor:
       crew: The workers.
       swansong: Stops all.
       agenda: What it has been told to do.
+      ended: The workers that have gone last, and when; seconds of `time.time`.
+      drained: Those that have gone since the stop.
       status: The exit status.
       ready: When the first worker is ready; if `is_final`, when all are.
       on_ready: Called then.
@@ -74,6 +79,8 @@ class Supervisor:
         self.config = config
         self.agenda = Agenda(config.workers)
         self.slots: list[Slot] = []
+        self.ended: deque[tuple[float, Worker]] = deque(maxlen=_MAX_ENDED)
+        self.drained: list[Worker] = []
         self.status = 0
         self.ready = trio.Event()
         self.on_ready: Callable[[], None] = lambda: None
@@ -113,6 +120,11 @@ class Supervisor:
         """The workers that are ready."""
         return [each for each in self.crew.workers if each.stage is Stage.READY]
 
+    @property
+    def restarts(self) -> int:
+        """How often a worker was started in place of one that had ended by itself."""
+        return self.crew.totals.of_the_dead("restarts")
+
     def state(self) -> dict[str, object]:
         """Return what there is to know, as JSON can carry it."""
         now = trio.current_time()
@@ -124,7 +136,7 @@ class Supervisor:
             "wanted": self.agenda.workers,
             "generation": self.crew.generation,
             "figures": self.crew.figures(),
-            "restarts": sum(each.restarts for each in self.slots),
+            "restarts": self.restarts,
             "workers": [
                 {
                     "slot": each.slot,
@@ -135,7 +147,7 @@ class Supervisor:
                     "silent": round(now - each.heard_at, 1),
                     "figures": each.figures,
                 }
-                for each in sorted(self.crew.workers, key=lambda each: (each.slot, each.pid))
+                for each in self.crew.in_order
             ],
         }
 
@@ -145,16 +157,10 @@ class Supervisor:
         Cancellation:
           Ends the wait.
         """
-        workers = sorted(self.crew.workers, key=lambda each: (each.slot, each.pid))
-        for each in workers:
-            each.reported = trio.Event()
-            each.tell("report")
-        with trio.move_on_after(_REPORT_SECONDS):
-            for each in workers:
-                await each.reported.wait()
-        lines = [f"{len(workers)} workers"]
-        for each in workers:
-            lines.append(f"{each}: {each.report if each.reported.is_set() else 'does not answer'}")
+        answers = await self.crew.ask("report", seconds=_REPORT_SECONDS)
+        lines = [f"{len(answers)} workers"]
+        for worker, answer in answers.items():
+            lines.append(f"{worker}: {'does not answer' if answer is None else answer.get('text')}")
         return "\n".join(lines)
 
     # -- slots ---------------------------------------------------------------------------------
@@ -166,6 +172,7 @@ class Supervisor:
 
     def when_crashed(self, slot: Slot, worker: Worker | None) -> None:
         """See `Watcher`."""
+        self.crew.totals.keep({"totals": {"restarts": 1}})
         most = self.config.max_crashes
         if not self.ready.is_set():
             status = None if worker is None else worker.status
@@ -195,6 +202,9 @@ class Supervisor:
             self.agenda.add(Renew(worker.pid, worker.slot))
 
     def _when_gone(self, worker: Worker) -> None:
+        self.ended.append((time.time(), worker))
+        if not self.swansong.is_running:
+            self.drained.append(worker)
         how = describe_status(worker.status or 0)
         if worker.stage is Stage.DRAINING:
             level = logging.WARNING if worker.status else logging.INFO

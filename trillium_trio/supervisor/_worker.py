@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Bounds", "Process", "Stage", "Worker", "due", "wears_out"]
 
+# Three figures have not come: the other workers no longer wait for this one.
+LATE_SECONDS = 3.0
 # Added to what a worker says that its drain may take: it ends by itself before.
 _MARGIN_SECONDS = 5.0
+# A stopped process reads nothing: its buffer is left to what it has to be told.
+_MAX_UNANSWERED = 50
 
 
 class Process(Protocol):
@@ -106,9 +110,10 @@ class Worker:
       is_cut: Whether it was told to cut what is in progress.
       is_worn: Whether it has been found to be worn out.
       reason: Why it is ended by force; empty if it is not.
-      report: What it has in progress, as it has last said.
+      unready: Why it wants no requests, as it has last said.
+      drained: What it has said of its drain when that was over.
       ready, gone: When these stages are reached.
-      reported, silent: When it has answered to "report", and when it says no more.
+      silent: When it says no more.
     """
 
     def __init__(self, process: Process, *, slot: int, generation: int, cell: int) -> None:
@@ -123,11 +128,10 @@ class Worker:
         self.drained: Mapping[str, object] | None = None
         self.status: int | None = None
         self.reason = ""
+        self.unready: list[str] = []
         self.ready = trio.Event()
         self.gone = trio.Event()
         self.silent = trio.Event()
-        self.reported = trio.Event()
-        self.report = ""
         self.started_at = self.heard_at = trio.current_time()
         self.ready_at: float | None = None
         self.told_at = inf
@@ -135,6 +139,9 @@ class Worker:
         self.is_cut = False
         self.is_worn = False
         self._changed = trio.Event()
+        self._asked = self._unanswered = 0
+        self._answers: dict[int, Mapping[str, object] | None] = {}
+        self._answered = trio.Event()
 
     @property
     def pid(self) -> int:
@@ -146,9 +153,53 @@ class Worker:
         """For how many seconds it was ready; None: never."""
         return None if self.ready_at is None else trio.current_time() - self.ready_at
 
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds it has said nothing."""
+        return trio.current_time() - self.heard_at
+
+    def figure(self, group: str, name: str) -> float:
+        """Return one of its figures; 0 if it has not said it."""
+        values = self.figures.get(group)
+        value = values.get(name) if isinstance(values, dict) else None
+        return value if isinstance(value, int | float) else 0
+
     def tell(self, kind: str, **fields: object) -> None:
         """Send a message. A worker that is gone is not an error."""
         self.process.send(encode(kind, **fields))
+
+    async def ask(self, kind: str, **fields: object) -> Mapping[str, object] | None:
+        """Ask something, and return the answer; None: it is gone, or has answered nothing so far.
+
+        Cancellation:
+          A late answer is ignored.
+        """
+        if self.silent.is_set() or self._unanswered >= _MAX_UNANSWERED:
+            return None
+        self._asked += 1
+        self._unanswered += 1
+        number = self._asked
+        self._answers[number] = None
+        self.tell(kind, id=number, **fields)
+        try:
+            while self._answers[number] is None and not self.silent.is_set():
+                await self._answered.wait()
+            return self._answers[number]
+        finally:
+            del self._answers[number]
+
+    def hear_answer(self, number: int, message: Mapping[str, object]) -> None:
+        """Give an answer to who waits for it."""
+        self._unanswered = 0
+        if number in self._answers:
+            self._answers[number] = message
+        self._answered.set()
+        self._answered = trio.Event()
+
+    def hang_up(self) -> None:
+        """It says no more."""
+        self.silent.set()
+        self._answered.set()
 
     def move(self, stage: Stage) -> None:
         """Go to another stage."""
@@ -226,7 +277,8 @@ def wears_out(worker: Worker, config: SupervisorConfig, spread: float) -> str | 
       config: The limits.
       spread: From 1.0 to 1.1, its own: so that not all workers reach a limit at once.
     """
-    requests, rss = _figure(worker, "totals", "requests"), _figure(worker, "now", "rss") >> 20
+    requests = int(worker.figure("totals", "requests"))
+    rss = int(worker.figure("now", "rss")) >> 20
     if config.max_requests and requests >= config.max_requests * spread:
         return f"it has had {requests} requests"
     if config.max_rss and rss >= config.max_rss:
@@ -235,9 +287,3 @@ def wears_out(worker: Worker, config: SupervisorConfig, spread: float) -> str | 
     if config.max_worker_age and age >= config.max_worker_age * spread:
         return f"it is {age:.0f} s old"
     return None
-
-
-def _figure(worker: Worker, group: str, name: str) -> int:
-    values = worker.figures.get(group)
-    value = values.get(name, 0) if isinstance(values, dict) else 0
-    return int(value) if isinstance(value, int | float) else 0

@@ -35,7 +35,9 @@ _MAX_STREAMS = 8
 _INTERVAL = 0.5
 _SHARE = 20
 # What changes by itself; the page counts on.
-_AGES = frozenset({"now", "duration", "remaining", "oldest_age", "stopped_for"})
+_AGES = frozenset(
+    {"now", "duration", "remaining", "oldest_age", "stopped_for", "age", "silent", "lag"}
+)
 _FIELDS = {
     "cache-control": "no-store",
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -233,9 +235,10 @@ class Admin(Handler):
             is_last = not conn.swansong.is_running
             until, status = self._latest.get(stacks, (-inf, {}))
             if is_last or trio.current_time() >= until:
-                begun = time.perf_counter()
+                # Not the time on the clock: a source may wait for other processes.
+                begun = time.thread_time()
                 status = await self._status(stacks=stacks)
-                pause = max(_INTERVAL, _SHARE * (time.perf_counter() - begun))
+                pause = max(_INTERVAL, _SHARE * (time.thread_time() - begun))
                 until = trio.current_time() + pause
                 self._latest[stacks] = until, status
             if (now := _without_ages(status)) != last:

@@ -41,6 +41,12 @@ ul { list-style: none; margin: 0; padding: 0; } ul ul { border-left: 2px solid v
   margin-left: .25rem; padding-left: .75rem; }
 .guard { background: var(--soft); border-radius: 6px; padding: .5rem .75rem; margin: .4rem 0; }
 .guard p { margin: 0; } .guard ul { border: 0; margin: 0; padding: 0; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%;
+  font-variant-numeric: tabular-nums; }
+th { color: var(--faint); font-size: .8rem; font-weight: 400; text-align: right; }
+td { text-align: right; } th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+th.left, td.left { text-align: left; }
 p:empty { display: none; } #bar { margin-bottom: .5rem; }
 code, .guard li { font: .85rem/1.5 ui-monospace, monospace; }
 button { font: inherit; padding: .3rem .8rem; border-radius: 6px; border: 1px solid var(--line);
@@ -149,6 +155,59 @@ function server(each) {
   ], 'small'));
   return card;
 }
+function rows(id, heads, found) {
+  const head = make('tr');
+  for (const name of heads) head.append(make('th', name, name === 'state' ? 'left' : ''));
+  $(id).replaceChildren(head, ...found);
+}
+function worker(each) {
+  const row = make('tr'), state = make('td', null, 'left');
+  const tone = each.stage === 'ready' ? 'good' : 'wait';
+  state.append(make('span', each.stage, tone));
+  const found = each.stage === 'draining' ? each.drain : null;
+  if (found) {
+    state.append(': ' + found.finished + ' finished, ' + found.left + ' left');
+    if (found.remaining !== null) state.append(', cut in ', ticking(found.remaining, -1));
+  }
+  for (const why of each.unready) state.append(make('span', ' not ready: ' + why, 'wait'));
+  if (each.is_silent) {
+    const silent = make('span', ' silent for ', 'bad');
+    silent.append(ticking(each.silent, 1));
+    state.append(silent);
+  } else if (!each.answers) state.append(make('span', ' does not answer', 'bad'));
+  const cells = [each.slot, each.pid, each.generation, ticking(each.age, 1), each.connections,
+    each.guards, each.requests, Math.round(each.rss / 1048576),
+    (each.lag * 1000).toFixed(1)].map(value => {
+    const cell = make('td');
+    cell.append(value);
+    return cell;
+  });
+  cells.splice(2, 0, state);
+  row.append(...cells);
+  return row;
+}
+function ended(each) {
+  const card = make('section', null, 'card'), head = make('p');
+  head.append(make('b', 'worker ' + each.pid + ' of slot ' + each.slot), ' ended ',
+    ticking(shown.now - each.ended, 1), ' ago, ');
+  head.append(make('span', each.how, each.how === 'exit status 0' ? '' : 'bad'));
+  if (each.reason) head.append(': ' + each.reason);
+  if (each.finished !== null)
+    head.append('; its drain took ' + seconds(each.duration) + ', ' + each.finished + ' finished');
+  card.append(head, ...each.cut.map(entry => guard(entry, 0)));
+  return card;
+}
+function workers() {
+  $('many').hidden = !shown.workers;
+  if (!shown.workers) return;
+  const doing = shown.doing ? ', ' + shown.doing + ' in progress' : '';
+  $('doing').textContent = shown.generation + ' rolls, ' + shown.restarts
+    + ' restarts of workers that had ended by themselves' + doing;
+  rows('workers', ['slot', 'pid', 'state', 'generation', 'age', 'connections', 'in progress',
+    'requests', 'MiB', 'lag, ms'], shown.workers.map(worker));
+  $('past').hidden = !shown.ended.length;
+  $('ended').replaceChildren(...shown.ended.map(ended));
+}
 function drain(found) {
   $('draining').hidden = !found;
   if (!found) return;
@@ -177,12 +236,13 @@ function show() {
   $('facts').append(ticking(shown.now - shown.started, 1));
   $('unready').textContent = shown.unready.length ? 'not ready: ' + shown.unready.join(', ') : '';
   $('servers').replaceChildren(...shown.servers.map(server));
+  workers();
   drain(shown.drain);
   $('tree').replaceChildren(branch(shown.tree));
   $('stacks').hidden = !shown.has_stacks;
-  for (const name of ['drain', 'cancel'])
+  for (const name of ['roll', 'drain', 'cancel'])
     $('do-' + name).hidden = !shown.actions.includes(name) || shown.state === 'complete'
-      || (name === 'drain' && shown.state !== 'running');
+      || (name !== 'cancel' && shown.state !== 'running');
   tick();
 }
 function connect() {
@@ -204,8 +264,9 @@ function connect() {
 async function act(name) {
   if (!confirm('Really ' + name + '?')) return;
   const response = await fetch(name, { method: 'POST' });
-  if (!response.ok) alert(name + ': ' + response.status);
+  if (!response.ok) alert(name + ': ' + response.status + ' ' + await response.text());
 }
+$('do-roll').onclick = () => act('roll');
 $('do-drain').onclick = () => act('drain');
 $('do-cancel').onclick = () => act('cancel');
 $('wanted').onchange = connect;
@@ -227,6 +288,7 @@ _PAGE = """<!doctype html>
 <span id="state" class="pill faint" role="status">connecting</span>
 <span id="facts" class="faint"></span>
 <span class="right">
+<button id="do-roll" type="button" hidden>Roll</button>
 <button id="do-drain" type="button" hidden>Drain</button>
 <button id="do-cancel" type="button" class="bad" hidden>Cancel</button>
 </span>
@@ -239,12 +301,21 @@ _PAGE = """<!doctype html>
 <p id="waits" class="wait"></p></div>
 <div id="cut" hidden><h2>What was cut off</h2><div id="stragglers"></div></div>
 </section>
+<section id="many" hidden>
+<h2>Workers</h2>
+<div class="wide"><table id="workers"></table></div>
+<p id="doing" class="faint"></p>
+</section>
 <h2>Servers</h2>
 <div id="servers"></div>
 <h2>What is in progress</h2>
 <label id="stacks" class="faint" hidden><input id="wanted" type="checkbox"> with the line that each
 waits at</label>
 <ul id="tree"></ul>
+<section id="past" hidden>
+<h2>Workers that have ended</h2>
+<div id="ended"></div>
+</section>
 <footer class="faint"><a href="status">JSON</a></footer>
 <script>SCRIPT</script>
 </body>

@@ -147,6 +147,10 @@ class ProcessSource:
           A checkpoint.
         """
         await trio.lowlevel.checkpoint()
+        return self.status_now(stacks=stacks)
+
+    def status_now(self, *, stacks: bool) -> Json:
+        """Return what is shown. Callable from any thread."""
         swansong = self._swansong
         servers = [_server(each) for each in self._servers]
         return {

@@ -46,7 +46,7 @@ class Family:
                     self.series.get(labels, none), other.series.get(labels, none), strict=False
                 )
             )
-            for labels in [*self.series, *(other.series.keys() - self.series.keys())]
+            for labels in {**self.series, **other.series}
         }
         return replace(self, series=series)
 
@@ -72,10 +72,7 @@ class Figures:
     def plus(self, other: Figures) -> Figures:
         """Return the sums. A gauge is added as well, or is the larger one, as it says."""
         return Figures(
-            {
-                name: self._plus(name, other)
-                for name in [*self.families, *(other.families.keys() - self.families.keys())]
-            }
+            {name: self._plus(name, other) for name in {**self.families, **other.families}}
         )
 
     def minus(self, earlier: Figures) -> Figures:

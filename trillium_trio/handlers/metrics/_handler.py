@@ -17,11 +17,11 @@ from ._servers import Servers
 from ._text import OPEN_METRICS, PLAIN, render
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from ...conn import Conn, Info
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "MetricsPage"]
 
 I = TypeVar("I", bound=Instrument)  # noqa: E741
 
@@ -139,14 +139,19 @@ class Metrics(Handler):
     @property
     def page(self) -> Handler:
         """A handler that answers with the figures, in the format that the client prefers."""
-        return _Page(self)
+
+        async def figures() -> Figures:
+            return self.figures()
+
+        return MetricsPage(figures)
 
     async def init(self, info: Info) -> None:
-        """Start to measure the event loop.
+        """Start to measure the event loop. From now on it is shared state of the server.
 
         Cancellation:
           None: it does not wait.
         """
+        info.insert_shared_state(self)
         info.start_service(self._servers.measure_lag)
 
     @asynccontextmanager
@@ -177,11 +182,22 @@ class Metrics(Handler):
 
 
 @final
-class _Page(Handler):
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+class MetricsPage(Handler):
+    """Answers with figures, in the format that the client prefers.
+
+    Args:
+      figures: Returns those of now. A parent of several processes asks them.
+    """
+
+    def __init__(self, figures: Callable[[], Awaitable[Figures]]) -> None:
+        self._figures = figures
 
     async def run(self, conn: Conn) -> Conn:
+        """Answer.
+
+        Cancellation:
+          That of the function.
+        """
         fields = conn.request_headers.get_all("accept")
         # Only whoever asks for it by name prefers it.
         weights = [media_weight(fields, each.partition(";")[0]) for each in (OPEN_METRICS, PLAIN)]
@@ -189,8 +205,9 @@ class _Page(Handler):
         add_vary(conn.response_headers, "Accept")
         conn.with_response_header("content-type", OPEN_METRICS if is_open else PLAIN)
         conn.with_response_header("cache-control", "no-store")
+        text = render(await self._figures(), openmetrics=is_open)
         # Values of labels are any text.
-        return conn.ok(self._metrics.text(openmetrics=is_open).encode(errors="replace"))
+        return conn.ok(text.encode(errors="replace"))
 
     @property
     def name(self) -> str:
