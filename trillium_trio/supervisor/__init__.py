@@ -38,6 +38,7 @@ from ._run import Surroundings, run_supervisor
 from ._settings import SupervisorConfig, parse_roll
 from ._signals import describe_status, received_signals
 from ._slot import Slot
+from ._store import Store
 from ._supervisor import Supervisor
 from ._worker import Bounds, Process, Stage, Worker, due, wears_out
 
@@ -58,6 +59,7 @@ __all__ = [
     "Scale",
     "Slot",
     "Stage",
+    "Store",
     "Successor",
     "Supervisor",
     "SupervisorConfig",

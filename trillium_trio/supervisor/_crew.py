@@ -170,7 +170,8 @@ class Crew:
             self.totals.keep(worker.figures)
             self.on_gone(worker)
             worker.move(Stage.GONE)
-            if self.swansong.is_running:
+            # A predecessor still needs them, and their files.
+            if self.swansong.is_running and not self.is_sharing:
                 self.keep_sockets()
 
     async def _read(self, worker: Worker) -> None:
@@ -185,6 +186,7 @@ class Crew:
         match message:
             case {"kind": "listen", "specs": list(specs)}:
                 worker.specs = specs
+                self.sockets.drop_restored(specs)
                 try:
                     worker.process.grant(await self.sockets.open(specs))
                 except (BindError, ConfigError) as error:

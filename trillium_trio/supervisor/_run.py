@@ -15,10 +15,12 @@ from ._ctl import ControlServer
 from ._handover import Predecessor, Successor
 from ._reaper import reap
 from ._signals import received_signals
+from ._store import Store
 from ._supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    import socket
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ._crew import Launch
     from ._process import ChildProcess
@@ -41,6 +43,8 @@ class Surroundings:
       predecessor: The descriptor of the socket to the supervisor to take over from, or None.
       notify_address: Of the service manager, or None.
       watchdog: The seconds of silence after which the service manager ends this process, or None.
+      store_room: How many descriptors the service manager stores.
+      stored: Sockets that it has stored, by name.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class Surroundings:
         predecessor: int | None,
         notify_address: str | None,
         watchdog: float | None,
+        store_room: int = 0,
+        stored: Mapping[str, Sequence[socket.socket]] | None = None,
     ) -> None:
         self.launch = launch
         self.launch_successor = launch_successor
@@ -62,6 +68,8 @@ class Surroundings:
         self.predecessor = None if predecessor is None else Predecessor(predecessor)
         self.notifier = Notifier(notify_address)
         self.watchdog = watchdog
+        self.store_room = store_room
+        self.stored = stored or {}
 
 
 def run_supervisor(config: SupervisorConfig, around: Surroundings) -> int:
@@ -118,6 +126,8 @@ class _Running:
             around.notifier.main_process,
             lambda: self.supervisor.agenda.workers,
         )
+        self._store = Store(self._crew, around.notifier, around.store_room)
+        self._crew.sockets.on_change = self._update_store
         self._is_replaced = trio.Event()
         self.supervisor.on_ready = self._when_ready
         self.supervisor.on_roll = self._when_rolling
@@ -127,6 +137,7 @@ class _Running:
         if around.predecessor is not None:
             self._crew.is_sharing = True
             self.supervisor.begin_with(around.predecessor.take_over(self._crew))
+        self._store.restore(around.stored)
         control = None
         if around.control_path is not None:
             spec: list[str | int | None] = [
@@ -151,7 +162,7 @@ class _Running:
                 nursery.start_soon(self._notify_stop)
                 nursery.start_soon(self._feed_watchdog)
                 if around.predecessor is not None:
-                    nursery.start_soon(around.predecessor.follow, self._crew)
+                    nursery.start_soon(self._follow, around.predecessor)
                 if control is not None:
                     nursery.start_soon(self._control, control)
                 await self.supervisor.run()
@@ -159,6 +170,18 @@ class _Running:
                 # The answers that are on their way.
                 await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
+
+    async def _follow(self, predecessor: Predecessor) -> None:
+        self._store.take_over()
+        await predecessor.follow(self._crew)
+        # Not before: the service manager listens to its main process.
+        self._update_store()
+
+    def _update_store(self) -> None:
+        before = self._around.predecessor
+        is_main = before is None or before.is_gone
+        if is_main and self.supervisor.ready.is_set() and self.supervisor.swansong.is_running:
+            self._store.update()
 
     async def _control(self, control: ControlServer) -> None:
         await self.supervisor.ready.wait()
@@ -201,6 +224,7 @@ class _Running:
         if self._around.predecessor is not None:
             self._crew.is_sharing = False
             self._around.predecessor.report_ready()
+        self._update_store()
         self._around.notifier.ready(f"{self.supervisor.config.workers} workers")
 
     def _when_rolling(self, begins: bool) -> None:
