@@ -9,6 +9,7 @@
      |   |- Process      starts anew, so that new code on disk is what a roll brings
      |   |- SharedSockets  bound once, given to each worker
      |   `- LoadPage     the numbers of connections, so that workers accept evenly
+     |- Store            the sockets with the service manager: there when no supervisor is
      `- Totals           figures of all workers, also of those that are gone
 
     Agent                the worker's end: heartbeats, drains, reports
