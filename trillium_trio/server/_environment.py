@@ -50,7 +50,8 @@ def notify_socket() -> str | None:
 def store_room() -> int:
     """Return how many descriptors the service manager stores for us (``FDSTORE``)."""
     text = os.environ.get("FDSTORE", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 7 else 0
+    is_number = text.isascii() and text.isdigit() and len(text) <= 7
+    return int(text) if is_number and notify_socket() is not None else 0
 
 
 def watchdog_seconds() -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trillium_trio.listeners import SharedSockets, inherited_fds, take_stored
-from trillium_trio.server import Notifier
+from trillium_trio.server import Notifier, store_room
 from trillium_trio.supervisor import Crew, Store, SupervisorConfig
 
 if TYPE_CHECKING:
@@ -153,6 +153,26 @@ def test_su_30_what_is_not_of_use_is_closed_for_all(world: World, facts: str) ->
     assert world.sockets.storable([]) == {}
     world.store.update()
     assert world.heard() == [(f"FDSTOREREMOVE=1\nFDNAME={name}", 0)]
+
+
+@pytest.mark.parametrize(
+    ("environ", "room"),
+    [
+        ({"FDSTORE": "8", "NOTIFY_SOCKET": "/run/notify"}, 8),
+        ({"FDSTORE": "8"}, 0),
+        ({"NOTIFY_SOCKET": "/run/notify"}, 0),
+        ({"FDSTORE": "many", "NOTIFY_SOCKET": "/run/notify"}, 0),
+        ({"FDSTORE": "9" * 5000, "NOTIFY_SOCKET": "/run/notify"}, 0),
+    ],
+)
+def test_su_30_what_the_service_manager_allows(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], room: int
+) -> None:
+    for name in ("FDSTORE", "NOTIFY_SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert store_room() == room
 
 
 def test_su_30_only_those_of_a_supervisor_are_taken() -> None:
