@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 PATIENCE = 30
@@ -28,6 +29,7 @@ class Process:
         environ: dict[str, str] | None = None,
         *,
         patience: float = PATIENCE,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.log = ""
         self.process = subprocess.Popen(
@@ -37,6 +39,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pass_fds=pass_fds,
         )
         # Ends a wait for a line, or for the end, that never comes.
         self.timer = threading.Timer(patience, self.process.kill)

@@ -12,7 +12,6 @@ that stands in the ledgers more than once.
 
 from __future__ import annotations
 
-import csv
 import http.client
 import os
 import shutil
@@ -28,6 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 # Debian keeps it where only root's PATH leads.
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+SCRIPT = ROOT / "examples" / "deploy" / "roll.py"
+script = run_path(str(SCRIPT))
 
 RESTARTS = 6
 CLIENTS = 6
@@ -145,14 +148,8 @@ def haproxy(blue: int, green: int) -> Iterator[tuple[int, int]]:
 
 def servers_up(stats_port: int) -> set[str]:
     """Ask HAProxy which servers it uses."""
-    with socket.create_connection(("127.0.0.1", stats_port), PATIENCE_SECONDS) as sock:
-        sock.sendall(b"show stat\n")
-        table = sock.makefile("r", encoding="ascii").read()
-    return {
-        row["svname"]
-        for row in csv.DictReader(table.removeprefix("# ").splitlines())
-        if row["pxname"] == "app" and row["svname"] != "BACKEND" and row["status"] == "UP"
-    }
+    rows = script["servers"](f"127.0.0.1:{stats_port}")
+    return {name for name, row in rows.items() if row["status"] == "UP"}
 
 
 def start(port: int, ledger: Path, drain_delay: float) -> subprocess.Popen[bytes]:
@@ -180,6 +177,11 @@ def roll(folder: Path, *, restarts: int, drain_delay: float) -> tuple[Load, list
             process = start(ports[name], ledgers[-1], drain_delay)
             return stack.enter_context(ended(process))
 
+        def restart(name: str) -> None:
+            servers[name].send_signal(signal.SIGTERM)
+            assert servers[name].wait(PATIENCE_SECONDS) == 0
+            servers[name] = begin(name)
+
         servers = {name: begin(name) for name in ports}
         # HAProxy takes servers to be up until it has checked them, so it is not the one to ask.
         for name, port in ports.items():
@@ -191,14 +193,7 @@ def roll(folder: Path, *, restarts: int, drain_delay: float) -> tuple[Load, list
         clients = [pool.submit(load.client, f"client{n}", front_port) for n in range(CLIENTS)]
         for _, name in zip(range(restarts), [*ports] * restarts, strict=False):
             load.wait_for(ENOUGH_ANSWERS)
-            servers[name].send_signal(signal.SIGTERM)
-            assert servers[name].wait(PATIENCE_SECONDS) == 0
-            # Or it might look up below without being.
-            wait_until(lambda: len(servers_up(stats_port)) == 1, f"{name} down")
-            servers[name] = begin(name)
-            # Ready is not enough: were the other one stopped before HAProxy has seen this one, it
-            # would for a moment have nobody to send to.
-            wait_until(lambda: servers_up(stats_port) == set(ports), f"{name} up again")
+            script["restart"](f"127.0.0.1:{stats_port}", name, restart)
         load.wait_for(ENOUGH_ANSWERS)
         load.is_over.set()
         for client in clients:
@@ -223,3 +218,26 @@ def test_sv_6_a_rolling_restart_behind_haproxy_loses_no_post_and_doubles_none(
     # Each process had its share, or the restarts were none that anybody could notice.
     assert len(written) == RESTARTS + 2
     assert all(written)
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="needs haproxy, a package of that name on most systems")
+def test_sv_6_a_restart_that_fails_ends_the_roll(tmp_path: Path) -> None:
+    ports = {"blue": free_port(), "green": free_port()}
+    restarted = tmp_path / "restarted"
+    command = f'{sys.executable} -c \'open("{restarted}", "a").write("{{}}"); 1/0\''
+    with ExitStack() as stack:
+        _, stats_port = stack.enter_context(haproxy(**ports))
+        for name, port in ports.items():
+            ledger = tmp_path / name
+            ledger.touch()
+            stack.enter_context(ended(start(port, ledger, 0.0)))
+            wait_until(partial(is_listening, port), f"{name} listening")
+        found = subprocess.run(
+            [sys.executable, str(SCRIPT), f"127.0.0.1:{stats_port}", command, *ports],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert found.returncode != 0
+        assert restarted.read_text() == "blue", found.stderr
+        assert servers_up(stats_port) == set(ports)

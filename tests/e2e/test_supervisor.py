@@ -314,6 +314,17 @@ def test_su_14_one_that_is_killed_or_not_waited_for(start: Start, tmp_path: Path
     assert not (tmp_path / "ctl.sock").exists()
 
 
+def test_su_14_one_that_fails_leaves_the_socket_files(start: Start, tmp_path: Path) -> None:
+    supervised = start("--bind", "unix:app.sock", workers=1)
+    save(tmp_path, "v2", "1 / 0\n")
+    supervised.signal(signal.SIGUSR2)
+    supervised.wait_line("upgrade: exit status 3")
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.connect(str(tmp_path / "app.sock"))
+    supervised.stop()
+    assert not (tmp_path / "app.sock").exists()
+
+
 def test_su_14_the_old_one_is_killed(start: Start, tmp_path: Path) -> None:
     supervised = start("--pidfile", "pid")
     first = supervised.process.process.pid

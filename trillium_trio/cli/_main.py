@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .._log import SafeLogger
+from ..listeners import drop_stored
 from ..supervisor import Agent
 from ._access_log import AccessLog
 from ._admin import admin_from
@@ -76,6 +77,7 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
         context.exit(status)
     if values["log_config"] is not None:
         configure_from_file(values["log_config"])
+    drop_stored()
     access_log = AccessLog(context)
     server = server_from(context, target, access_log)
     # After importing the application, which may set up logging itself.

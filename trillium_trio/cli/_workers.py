@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ..exceptions import BindError, ConfigError
-from ..server import notify_socket, watchdog_seconds
+from ..listeners import take_stored
+from ..server import notify_socket, store_room, watchdog_seconds
 from ..supervisor import ChildProcess, SupervisorConfig, Surroundings, run_supervisor
 from ._environment import successor_environment, take_handover, worker_environment
 from ._load import CannotStart
@@ -80,6 +81,8 @@ def supervise(
         notify_address=notify_socket(),
         watchdog=watchdog_seconds(),
         admin=admin,
+        store_room=store_room(),
+        stored=take_stored(),
     )
     try:
         return run_supervisor(config, around)

@@ -41,7 +41,7 @@ from ._bind import (
     parse_bind,
 )
 from ._bound import BoundListener
-from ._inherited import inherited_fds
+from ._inherited import drop_stored, inherited_fds, take_stored
 from ._open import open_listeners
 from ._prebound import BoundStream
 from ._shared import (
@@ -76,6 +76,7 @@ __all__ = [
     "UnixBind",
     "accept_loop",
     "bound_to_grant",
+    "drop_stored",
     "inherited_fds",
     "open_listeners",
     "parse_bind",
@@ -83,4 +84,5 @@ __all__ = [
     "send_grant",
     "send_refusal",
     "shared_specs",
+    "take_stored",
 ]

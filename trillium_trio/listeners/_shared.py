@@ -25,18 +25,19 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, final
+from urllib.parse import quote, unquote
 
 import trio
 
 from ..exceptions import BindError, ConfigError
 from ._bind import EnvBind, FdBind, PreboundBind, ProxyBind, TcpBind, TlsBind, UnixBind
-from ._inherited import adopt_fd, inherited_fds
+from ._inherited import STORED, adopt_fd, close_for_all, inherited_fds
 from ._open import DEFAULT_BACKLOG
 from ._tcp import bind_tcp
 from ._unix import SocketFile, bind_unix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ._balance import Share
     from ._bind import Bind
@@ -48,6 +49,8 @@ _Key: TypeAlias = "tuple[object, ...]"
 # Linux takes 253 descriptors a message (SCM_MAX_FD).
 _FDS_AT_ONCE = 128
 _CHUNK = 65_536
+# ASCII without control characters and ":" may be in a name (sd_notify(3)); "%" is for the others.
+_PLAIN = " !\"#$&'()*+,/;<=>?@[\\]^`{|}"
 
 
 @final
@@ -238,9 +241,17 @@ def send_refusal(sock: socket.socket, error: BindError | ConfigError) -> None:
 
 @final
 class SharedSockets:
-    """The sockets of one holder, by specification. Each is bound once."""
+    """The sockets of one holder, by specification. Each is bound once.
+
+    Attributes:
+      on_change: Called when one was opened, or closed because nobody uses it.
+      stored: The names of those that the service manager holds too: `close` leaves their files.
+    """
 
     def __init__(self) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        self.stored: frozenset[str] = frozenset()
+        self._restored: set[_Key] = set()
         self._held: dict[_Key, list[SharedSocket]] = {}
         self._files: dict[_Key, SocketFile] = {}
         self._lock = trio.Lock()
@@ -277,14 +288,57 @@ class SharedSockets:
                 if isinstance(error, OSError) and not isinstance(error, BindError):
                     raise BindError(error.errno or 0, error.strerror or "", str(spec[1])) from error
                 raise
+        if missing:
+            self.on_change()
         return grant
 
     def keep(self, in_use: Iterable[Sequence[Spec]]) -> None:
         """Close those that we bound and that are in none of these lists of specifications."""
         used = {key for specs in in_use for key in _keys(specs)}
-        for key in self._held.keys() - used:
-            if all(each.is_owned for each in self._held[key]):
-                self._close(key)
+        # What is restored waits for the first worker that asks.
+        unused = [key for key in self._held.keys() - used - self._restored if self._owns(key)]
+        for key in unused:
+            self._close(key)
+        if unused:
+            self.on_change()
+
+    def storable(self, besides: Sequence[Spec]) -> dict[str, list[socket.socket]]:
+        """Return those that we bound, by names with which `restore` knows them again.
+
+        Args:
+          besides: Specifications of those that are left out.
+        """
+        others = set(_keys(besides))
+        return {
+            self._name(key): [each.sock for each in held]
+            for key, held in self._held.items()
+            if key not in others and self._owns(key)
+        }
+
+    def restore(self, stored: Mapping[str, Sequence[socket.socket]]) -> None:
+        """Hold sockets from `storable` of an earlier process, until `drop_restored`.
+
+        One whose socket file is not there any more is closed, and so is what has another name.
+        """
+        self.stored = frozenset(stored)
+        for name, socks in stored.items():
+            key, file = _parse_name(name)
+            if key is None or not socks:
+                close_for_all(socks)
+                continue
+            self._restored.add(key)
+            self._held[key] = [SharedSocket(sock=each, spec=0) for each in socks]
+            for each in socks:
+                each.setblocking(False)
+            if file is not None:
+                self._files[key] = file
+
+    def drop_restored(self, specs: Sequence[Spec]) -> None:
+        """Close what was restored and is none of these: its address may be bound anew."""
+        for key in self._restored - set(_keys(specs)):
+            close_for_all([each.sock for each in self._held[key]])
+            self._close(key)
+        self._restored.clear()
 
     def release(self, *, but: Sequence[Spec] = ()) -> None:
         """Close all except these, but leave the socket files to `close`: others still accept."""
@@ -332,6 +386,8 @@ class SharedSockets:
     def close(self, *, but: Sequence[Spec] = ()) -> None:
         """Close all except these, and remove the socket files. Those who have duplicates go on."""
         for key in self._held.keys() - _keys(but):
+            if self._name(key) in self.stored:
+                self._files.pop(key, None)
             self._close(key)
 
     async def _bind(self, key: _Key, spec: Spec) -> None:
@@ -357,12 +413,36 @@ class SharedSockets:
         for each in self._held[key]:
             each.sock.setblocking(False)
 
+    def _owns(self, key: _Key) -> bool:
+        return all(each.is_owned for each in self._held[key])
+
+    def _name(self, key: _Key) -> str:
+        file = self._files.get(key)
+        facts = key if file is None else (*key, file.device, file.inode)
+        return STORED[:-1] + quote(json.dumps(facts, separators=(",", ":")), safe=_PLAIN)
+
     def _close(self, key: _Key) -> None:
         # The file first, so that later clients are refused instead of queued.
         if key in self._files:
             self._files.pop(key).remove()
         for each in self._held.pop(key, ()):
             each.sock.close()
+
+
+def _parse_name(name: str) -> tuple[_Key | None, SocketFile | None]:
+    """Return the key in a name from `SharedSockets.storable`, if it is of use, and its file."""
+    try:
+        facts = json.loads(unquote(name.removeprefix(STORED[:-1])))
+    except ValueError:
+        return None, None
+    match facts:
+        case ["tcp", str(), int(), int()]:
+            return tuple(facts), None
+        case ["unix", str(path), int(), int(device), int(inode)]:
+            file = SocketFile(path=path, device=device, inode=inode)
+            return (tuple(facts[:3]), file) if file.is_ours() else (None, None)
+        case _:
+            return None, None
 
 
 def _int(value: str | int | None) -> int:

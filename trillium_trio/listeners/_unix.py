@@ -34,11 +34,22 @@ class SocketFile:
     device: int
     inode: int
 
+    def is_ours(self) -> bool:
+        """Whether it is there, and is the one that we created.
+
+        Raises:
+          OSError: Nobody can tell.
+        """
+        try:
+            found = os.lstat(self.path)
+        except FileNotFoundError:
+            return False
+        return (found.st_dev, found.st_ino) == (self.device, self.inode)
+
     def remove(self) -> None:
         """Remove the file if it is still ours. A failure is logged; it must not end a drain."""
         try:
-            found = os.lstat(self.path)
-            if (found.st_dev, found.st_ino) == (self.device, self.inode):
+            if self.is_ours():
                 os.unlink(self.path)
         except FileNotFoundError:
             pass  # Already removed.

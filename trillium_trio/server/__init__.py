@@ -17,7 +17,7 @@ from __future__ import annotations
 from ._collector import relaxed_collector
 from ._config import Config, config
 from ._drain import DrainProgress
-from ._environment import notify_socket, watchdog_seconds
+from ._environment import notify_socket, store_room, watchdog_seconds
 from ._handle import ServerHandle
 from ._notify import Notifier
 from ._run import serving
@@ -38,6 +38,7 @@ __all__ = [
     "notify_socket",
     "relaxed_collector",
     "serving",
+    "store_room",
     "terminal_signals_blocked",
     "watchdog_seconds",
 ]

@@ -11,7 +11,7 @@ from ..listeners import EnvBind, TcpBind, UnixBind
 if TYPE_CHECKING:
     from ..listeners import Bind
 
-__all__ = ["default_bind", "notify_socket", "watchdog_seconds"]
+__all__ = ["default_bind", "notify_socket", "store_room", "watchdog_seconds"]
 
 _MAX_PORT = 65_535
 
@@ -45,6 +45,13 @@ def default_bind(host: str | None, port: int | None) -> Bind:
 def notify_socket() -> str | None:
     """Return the address of the service manager's notify socket, or None without one."""
     return os.environ.get("NOTIFY_SOCKET") or None
+
+
+def store_room() -> int:
+    """Return how many descriptors the service manager stores for us (``FDSTORE``)."""
+    text = os.environ.get("FDSTORE", "")
+    is_number = text.isascii() and text.isdigit() and len(text) <= 7
+    return int(text) if is_number and notify_socket() is not None else 0
 
 
 def watchdog_seconds() -> float | None:

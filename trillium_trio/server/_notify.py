@@ -6,11 +6,15 @@ The protocol is one datagram of ``NAME=value`` lines to the socket that ``NOTIFY
 
 from __future__ import annotations
 
+import array
 import socket
 import time
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from .._log import SafeLogger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Notifier"]
 
@@ -65,7 +69,15 @@ class Notifier:
             lines.append(f"EXTEND_TIMEOUT_USEC={int(extend_by * 1_000_000)}")
         self._send(*lines)
 
-    def _send(self, *lines: str) -> None:
+    def store(self, name: str, socks: Sequence[socket.socket]) -> None:
+        """Have the service manager hold duplicates, for the next process (sd_listen_fds(3))."""
+        self._send("FDSTORE=1", f"FDNAME={name}", socks=socks)
+
+    def forget(self, name: str) -> None:
+        """Have it close what it holds by this name."""
+        self._send("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+    def _send(self, *lines: str, socks: Sequence[socket.socket] = ()) -> None:
         if self._address is None:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -73,7 +85,9 @@ class Notifier:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)
-                sock.sendto(message, address)
+                fds = array.array("i", (each.fileno() for each in socks))
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if fds else []
+                sock.sendmsg([message], rights, 0, address)
         except OSError as error:
             logger.warning("cannot notify %s: %s", self._address, error)
 

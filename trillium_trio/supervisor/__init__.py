@@ -10,6 +10,7 @@
      |   |- Process      starts anew, so that new code on disk is what a roll brings
      |   |- SharedSockets  bound once, given to each worker
      |   `- LoadPage     the numbers of connections, so that workers accept evenly
+     |- Store            the sockets with the service manager: there when no supervisor is
      `- Totals           figures of all workers, also of those that are gone
 
     Agent                the worker's end: heartbeats, drains, reports
@@ -41,6 +42,7 @@ from ._settings import SupervisorConfig, parse_roll
 from ._signals import describe_status, received_signals
 from ._slot import Slot
 from ._source import SupervisorSource
+from ._store import Store
 from ._supervisor import Supervisor
 from ._worker import Bounds, Process, Stage, Worker, due, wears_out
 
@@ -63,6 +65,7 @@ __all__ = [
     "Shown",
     "Slot",
     "Stage",
+    "Store",
     "Successor",
     "Supervisor",
     "SupervisorConfig",

@@ -184,6 +184,8 @@ class Crew:
 
     def close(self) -> None:
         """Give back all that is held."""
+        if self.is_sharing:
+            self.sockets.forget_files()
         self.sockets.close()
         self._loads.close()
 
@@ -214,7 +216,8 @@ class Crew:
             self.metrics.keep(worker)
             self.on_gone(worker)
             worker.move(Stage.GONE)
-            if self.swansong.is_running:
+            # A predecessor still needs them, and their files.
+            if self.swansong.is_running and not self.is_sharing:
                 self.keep_sockets()
 
     async def _read(self, worker: Worker) -> None:
@@ -229,6 +232,7 @@ class Crew:
         match message:
             case {"kind": "listen", "specs": list(specs)}:
                 worker.specs = specs
+                self.sockets.drop_restored(specs)
                 try:
                     worker.process.grant(await self.sockets.open(specs))
                 except (BindError, ConfigError) as error:

@@ -17,10 +17,12 @@ from ._handover import Predecessor, Successor
 from ._reaper import reap
 from ._signals import received_signals
 from ._source import SupervisorSource
+from ._store import Store
 from ._supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    import socket
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from ..server import Server
     from ._admin import AdminSettings
@@ -46,6 +48,8 @@ class Surroundings:
       notify_address: Of the service manager, or None.
       watchdog: The seconds of silence after which the service manager ends this process, or None.
       admin: Where the admin page is; None: nowhere.
+      store_room: How many descriptors the service manager stores.
+      stored: Sockets that it has stored, by name.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Surroundings:
         notify_address: str | None,
         watchdog: float | None,
         admin: AdminSettings | None = None,
+        store_room: int = 0,
+        stored: Mapping[str, Sequence[socket.socket]] | None = None,
     ) -> None:
         self.launch = launch
         self.launch_successor = launch_successor
@@ -69,6 +75,8 @@ class Surroundings:
         self.notifier = Notifier(notify_address)
         self.watchdog = watchdog
         self.admin = admin
+        self.store_room = store_room
+        self.stored = stored or {}
 
 
 def run_supervisor(config: SupervisorConfig, around: Surroundings) -> int:
@@ -127,6 +135,8 @@ class _Running:
             around.notifier.main_process,
             lambda: self.supervisor.agenda.workers,
         )
+        self._store = Store(self._crew, around.notifier, around.store_room)
+        self._crew.sockets.on_change = self._update_store
         self._is_replaced = trio.Event()
         self.supervisor.on_ready = self._when_ready
         self.supervisor.on_roll = self._when_rolling
@@ -136,6 +146,7 @@ class _Running:
         if around.predecessor is not None:
             self._crew.is_sharing = True
             self.supervisor.begin_with(around.predecessor.take_over(self._crew))
+        self._store.restore(around.stored)
         try:
             control, admin = await self._open_own()
         except (BindError, ConfigError) as error:
@@ -150,7 +161,7 @@ class _Running:
                 nursery.start_soon(self._notify_stop)
                 nursery.start_soon(self._feed_watchdog)
                 if around.predecessor is not None:
-                    nursery.start_soon(around.predecessor.follow, self._crew)
+                    nursery.start_soon(self._follow, around.predecessor)
                 if control is not None:
                     nursery.start_soon(self._control, control)
                 await self.supervisor.run()
@@ -198,6 +209,18 @@ class _Running:
                 self.failure = error
                 self.supervisor.swansong.shut_down()
 
+    async def _follow(self, predecessor: Predecessor) -> None:
+        self._store.take_over()
+        await predecessor.follow(self._crew)
+        # Not before: the service manager listens to its main process.
+        self._update_store()
+
+    def _update_store(self) -> None:
+        before = self._around.predecessor
+        is_main = before is None or before.is_gone
+        if is_main and self.supervisor.ready.is_set() and self.supervisor.swansong.is_running:
+            self._store.update()
+
     async def _control(self, control: ControlServer) -> None:
         await self.supervisor.ready.wait()
         await control.run(is_over=self._is_replaced)
@@ -240,6 +263,7 @@ class _Running:
         if self._around.predecessor is not None:
             self._crew.is_sharing = False
             self._around.predecessor.report_ready()
+        self._update_store()
         self._around.notifier.ready(f"{self.supervisor.config.workers} workers")
 
     def _when_rolling(self, begins: bool) -> None:

@@ -40,7 +40,7 @@ progress { width: 100%; height: .75rem; accent-color: var(--good); }
 ul { list-style: none; margin: 0; padding: 0; } ul ul { border-left: 2px solid var(--line);
   margin-left: .25rem; padding-left: .75rem; }
 .guard { background: var(--soft); border-radius: 6px; padding: .5rem .75rem; margin: .4rem 0; }
-.guard p { margin: 0; } .guard ul { border: 0; margin: 0; padding: 0; }
+.guard p, .card > p { margin: 0; } .guard ul { border: 0; margin: 0; padding: 0; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%;
   font-variant-numeric: tabular-nums; }
 th { color: var(--faint); font-size: .8rem; font-weight: 400; text-align: right; }
@@ -201,8 +201,8 @@ function workers() {
   $('many').hidden = !shown.workers;
   if (!shown.workers) return;
   const doing = shown.doing ? ', ' + shown.doing + ' in progress' : '';
-  $('doing').textContent = shown.generation + ' rolls, ' + shown.restarts
-    + ' restarts of workers that had ended by themselves' + doing;
+  $('doing').textContent = 'rolls: ' + shown.generation + ', restarts of workers that had ended '
+    + 'by themselves: ' + shown.restarts + doing;
   rows('workers', ['slot', 'pid', 'state', 'generation', 'age', 'connections', 'in progress',
     'requests', 'MiB', 'lag, ms'], shown.workers.map(worker));
   $('past').hidden = !shown.ended.length;
