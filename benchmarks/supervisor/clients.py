@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self, final
 
-__all__ = ["Ending", "Load", "Loss", "exchange", "has_ended"]
+__all__ = ["Ending", "Load", "Loss", "exchange", "has_ended", "judge", "request"]
 
 KEPT = FRESH = 8
 
@@ -216,7 +216,7 @@ class Load:
         client.is_asking = True
         ending = exchange(sock, request(name))
         client.is_asking = False
-        how = ending.how or self._judge(ending, name)
+        how = judge(ending, name, is_proxied=self._is_proxied)
         if how == "refused":
             client.refused += 1
         elif how:
@@ -236,12 +236,16 @@ class Load:
             self.seen[client.worker] = time.monotonic()
         return not how and not ending.closes
 
-    def _judge(self, ending: Ending, name: str) -> str:
-        if self._is_proxied and ending.status == 503:
-            return "refused"
-        if ending.status != 200:
-            return str(ending.status)
-        return "" if ending.body.startswith(f"{name} ") else "mixed up"
+
+def judge(ending: Ending, name: str, *, is_proxied: bool) -> str:
+    """Return what is wrong with the ending of a request: empty, ``refused``, or as in `Loss`."""
+    if ending.how:
+        return ending.how
+    if is_proxied and ending.status == 503:
+        return "refused"
+    if ending.status != 200:
+        return str(ending.status)
+    return "" if ending.body.startswith(f"{name} ") else "mixed up"
 
 
 def request(name: str) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.supervisor.peers import Peer
 
-__all__ = ["Service", "ServiceEndedError", "is_gone", "launched", "running", "wait_until"]
+__all__ = ["Service", "ServiceEndedError", "is_gone", "launched", "running", "save", "wait_until"]
 
 _SOURCE = (Path(__file__).parent / "app.py").read_text(encoding="utf-8")
 _BROKEN = 'raise RuntimeError("this version cannot start")'
