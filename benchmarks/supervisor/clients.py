@@ -163,9 +163,10 @@ class Load:
         """The longest time from a request to its answer, in seconds, its connect included."""
         return max(each.slowest for each in self.clients)
 
-    def lost(self, *, is_kept: bool) -> Counter[str]:
+    def lost(self, *, is_kept: bool) -> dict[str, int]:
         """Count the losses on kept or on fresh connections, by how."""
-        return Counter(each.how for each in self.losses if each.is_kept is is_kept)
+        # Not a Counter, of which dataclasses.asdict() makes another one.
+        return dict(Counter(each.how for each in self.losses if each.is_kept is is_kept))
 
     def held_by(self, worker: int) -> int:
         """Count what a worker may hold now: its connections, and those of which nothing is known.

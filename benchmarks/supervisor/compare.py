@@ -26,7 +26,6 @@ from benchmarks.supervisor.figures import (
 from benchmarks.supervisor.losses import PHASES, WAYS, run_phase
 from benchmarks.supervisor.peers import PEERS, Peer, present
 from benchmarks.supervisor.report import Found, lines, ours_is_clean
-from benchmarks.supervisor.service import ServiceEndedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,11 +201,11 @@ class Run:
     def _measured(self, measure: Callable[[Peer, *Ts], T], peer: Peer, *args: *Ts) -> T | None:
         try:
             return measure(peer, *args)
-        except (CannotMeasureError, ServiceEndedError) as error:
+        except CannotMeasureError as error:
             self._fail(peer.name, error)
             return None
 
-    def _fail(self, what: str, error: Exception) -> None:
+    def _fail(self, what: str, error: CannotMeasureError) -> None:
         self.has_failed = True
         print(f"not measured: {what}: {error}", file=sys.stderr)
 

@@ -238,8 +238,7 @@ def measure_roll(peer: Peer, rounds: int) -> list[Roll]:
     """Roll some times.
 
     Raises:
-      CannotMeasureError: It is not over in time.
-      ServiceEndedError: The service has ended.
+      CannotMeasureError: It is not over in time, or the service has ended.
     """
     with running(peer) as service:
         # Some take no signal at first.

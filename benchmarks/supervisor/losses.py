@@ -171,6 +171,7 @@ def _run(service: Service, way: str, port: int, name: str, steps: int) -> Phase:
                 begin = time.monotonic()
                 if name == "kill":
                     kills.append(_kill(service, load))
+                    _wait_all_answer(load, service, since=kills[-1].gone_at)
                 else:
                     STEPS[name](service, load)
                 seconds.append(time.monotonic() - begin)
@@ -181,8 +182,6 @@ def _run(service: Service, way: str, port: int, name: str, steps: int) -> Phase:
             note = "**the service ends**"
         except CannotMeasureError as error:
             note = str(error)
-    if (load.losses or note) and service.peer.is_ours:
-        print(f"{way}, {name}: {service.process.output()}", file=sys.stderr)
     begun = service.begun
     foreign = [
         each
@@ -190,7 +189,7 @@ def _run(service: Service, way: str, port: int, name: str, steps: int) -> Phase:
         if name == "kill"
         and not is_its_own(each, kills, begun.get(each.name, []), is_proxied=is_proxied)
     ]
-    return Phase(
+    phase = Phase(
         server=service.peer.name,
         way=way,
         name=name,
@@ -210,6 +209,10 @@ def _run(service: Service, way: str, port: int, name: str, steps: int) -> Phase:
             for each in load.losses
         ],
     )
+    # Its log is no part of the results, which name no path of a machine.
+    if service.peer.is_ours and not phase.is_clean:
+        print(f"{way}, {name}: {service.process.output()}", file=sys.stderr)
+    return phase
 
 
 # -- the steps ---------------------------------------------------------------------------------
@@ -270,7 +273,6 @@ def _kill(service: Service, load: Load) -> Kill:
         gone_at = time.monotonic()
     finally:
         os.close(process)
-    _wait_all_answer(load, service, since=gone_at)
     return Kill(worker=worker, sent_at=sent_at, gone_at=gone_at, held=held)
 
 

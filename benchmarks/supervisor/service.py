@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.001
 
 
-class ServiceEndedError(Exception):
+class ServiceEndedError(CannotMeasureError):
     """The parent of the workers has ended, which it should not have."""
 
 
@@ -143,7 +143,7 @@ class Service:
           ServiceEndedError: It does not.
         """
         if is_gone(self.parent):
-            raise ServiceEndedError(self.peer.name)
+            raise ServiceEndedError(f"it has ended: {self.process.output()}")
 
     def named_parent(self) -> int:
         """Return what the pidfile says, 0 if there is none at this moment."""
@@ -156,9 +156,14 @@ class Service:
         """Wait until so many workers have started; return the seconds since the server's start.
 
         Raises:
-          CannotMeasureError: It took too long.
+          CannotMeasureError: It ended, or took too long.
         """
-        wait_until(lambda: len(self.started) >= workers, f"{workers} workers have started")
+
+        def have_started() -> bool:
+            self.check()
+            return len(self.started) >= workers
+
+        wait_until(have_started, f"{workers} workers have started")
         return time.monotonic() - self.process.started_at
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.servers import OURS
-from benchmarks.supervisor.clients import Ending, Loss, exchange, has_ended, judge, request
+from benchmarks.supervisor.clients import Ending, Load, Loss, exchange, has_ended, judge, request
+from benchmarks.supervisor.compare import Run
 from benchmarks.supervisor.figures import Idle, Memory, Roll, Throughput
 from benchmarks.supervisor.losses import Kill, Phase, is_its_own
 from benchmarks.supervisor.peers import PEERS
@@ -180,6 +182,16 @@ def test_each_row_has_as_many_cells_as_its_table() -> None:
             continue
         cells = cells or line.count("|")
         assert line.count("|") == cells, line
+
+
+def test_all_figures_can_be_written_as_json() -> None:
+    load = Load(0)
+    load.clients[0].losses.append(LOSS)
+    run = Run([], rounds=1)
+    run.found = replace(FOUND, phases=[replace(PHASE, lost_kept=load.lost(is_kept=True))])
+    raw = json.loads(json.dumps(run.raw()))
+    assert raw["losses"][0]["lost_kept"] == {"eof": 1}
+    assert [len(raw[name]) for name in ("throughput", "memory", "starts", "rolls")] == [2, 3, 3, 1]
 
 
 def test_a_comparison_explains_its_options() -> None:
