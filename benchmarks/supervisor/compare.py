@@ -60,6 +60,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="a little of all, nothing written")
     parser.add_argument("--output", type=Path, help="folder for the results")
+    parser.add_argument("--name", default="supervisor", help="of the results' files")
     options = parser.parse_args()
     unwind_on_sigterm()
     if options.quick:
@@ -95,7 +96,7 @@ def main() -> int:
     is_part = options.only or options.server or options.way or options.phase
     output = options.output or (None if options.quick or is_part else RESULTS)
     if output is not None:
-        write_results(output, "supervisor", {"environment": environment, **run.raw()}, table)
+        write_results(output, options.name, {"environment": environment, **run.raw()}, table)
     return 1 if run.has_failed or not ours_is_clean(run.found.phases) else 0
 
 

@@ -59,6 +59,11 @@ class SupervisorConfig:
         check_count("SupervisorConfig.max_crashes", self.max_crashes, least=0)
 
     @property
+    def has_limits(self) -> bool:
+        """Whether workers wear out."""
+        return bool(self.max_requests or self.max_rss or self.max_worker_age)
+
+    @property
     def silence(self) -> float:
         """The `worker_timeout`; ``inf`` where there is none."""
         return self.worker_timeout or inf

@@ -104,7 +104,8 @@ class Supervisor:
                 for _ in range(self.agenda.workers):
                     self._slots_nursery.start_soon(self._add_slot().keep)
                 self._slots_nursery.start_soon(self._obey)
-                self._slots_nursery.start_soon(self._limit)
+                if self.config.has_limits:
+                    self._slots_nursery.start_soon(self._limit)
                 await self.swansong.shutting_down()
                 self._slots_nursery.cancel_scope.cancel()
             self.agenda.give_up("the supervisor stops")
