@@ -69,7 +69,7 @@ def test_su_3_what_cannot_start(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in process.log
 
 
-def test_su_7_workers_that_hang_and_that_are_stopped(start: Start) -> None:
+def test_su_7_workers_that_hang_and_that_are_stopped(start: Start, tmp_path: Path) -> None:
     supervised = start("--worker-timeout", "3")
     with closing(request(supervised.port, "/block")) as connection:
         supervised.wait_line("begun")
@@ -90,8 +90,13 @@ def test_su_7_workers_that_hang_and_that_are_stopped(start: Start) -> None:
         assert "Fatal Python error: Aborted" in log
         with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
             connection.getresponse()
-    for _ in range(2):
-        supervised.wait_ready()
+
+    def is_replaced() -> bool:
+        workers = status(tmp_path)["workers"]
+        ready = {each["pid"] for each in workers if each["stage"] == "ready"}
+        return len(ready - {pid, hanging}) == 2
+
+    wait_until(is_replaced, "two others")
     assert ask(supervised.port) == "v1"
     supervised.stop()
 
