@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,9 +42,10 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=pass_fds,
+            process_group=0,
         )
         # Ends a wait for a line, or for the end, that never comes.
-        self.timer = threading.Timer(patience, self.process.kill)
+        self.timer = threading.Timer(patience, self._kill_all)
         self.timer.start()
 
     def wait_line(self, part: str) -> str:
@@ -67,8 +70,13 @@ class Process:
     def kill(self) -> None:
         self.timer.cancel()
         self.timer.join()
-        self.process.kill()
+        self._kill_all()
         self.process.communicate()
+
+    def _kill_all(self) -> None:
+        """Kill what it has started as well: all that writes to its log."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def clean_environment() -> dict[str, str]:

@@ -9,13 +9,16 @@ import socket
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.e2e._command import PATIENCE, Process, request
+from trillium_trio.supervisor import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    Start = Callable[..., "Supervised"]
 
 APPLICATION = """
 import os, pathlib, sys, time
@@ -24,29 +27,73 @@ import trillium_trio as tt
 
 VERSION = "%s"
 
+def begin():
+    sys.stderr.write("begun\\n")
+
+async def numbers():
+    for number in range(10 ** 9):
+        yield number
+        await trio.sleep(0.02)
+
+async def events(conn):
+    async for number in conn.swansong.interrupt(numbers()):
+        yield str(number)
+    yield "goodbye of " + VERSION
+
+events = tt.handlers.EventStream(events)
+
 async def app(conn):
     match conn.path:
         case "/slow":
-            sys.stderr.write("begun\\n")
+            begin()
             while not pathlib.Path("release").exists():
                 await trio.sleep(0.02)
+        case "/events":
+            return await events.run(conn)
         case "/block":
-            sys.stderr.write("begun\\n")
-            time.sleep(3600)
+            begin()
+            while True:
+                time.sleep(0.01)
+        case "/spin":
+            begin()
+            while True:
+                pass
         case "/exit":
             os._exit(7)
         case "/pid":
             return conn.ok(str(os.getpid()))
+        case "/environ":
+            own = [name for name in os.environ if name.startswith("_TRILLIUM")]
+            return conn.ok(f"{os.environ['GREETING']} {own}")
         case "/post":
             await conn.request_body.read()
             await trio.sleep(0.005)
+        case "/upload":
+            begin()
+            return conn.ok(VERSION + " " + (await conn.request_body.read()).decode())
     return conn.ok(VERSION)
+"""
+
+# Says its process id, and is never ready.
+NEVER_READY = """
+sys.stderr.write(f"importing {os.getpid()}\\n")
+time.sleep(3600)
 """
 
 
 def save(folder: Path, version: str, more: str = "") -> None:
     (folder / "app.py.new").write_text(APPLICATION % version + more, encoding="utf-8")
     (folder / "app.py.new").replace(folder / "app.py")
+
+
+def control(folder: Path, do: str, **more: object) -> dict[str, Any]:
+    """Give a command as ``trillium-trio ctl`` does."""
+    return call(str(folder / "ctl.sock"), {"do": do, **more}, timeout=PATIENCE)
+
+
+def status(folder: Path) -> dict[str, Any]:
+    state: dict[str, Any] = control(folder, "status")["state"]
+    return state
 
 
 def ask(port: int, target: str = "/") -> str:
@@ -67,6 +114,10 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_gone(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 class Supervised:
@@ -91,6 +142,14 @@ class Supervised:
 
     def wait_line(self, part: str) -> str:
         return self.process.wait_line(part)
+
+    def wait_pid(self, part: str) -> int:
+        """Wait for a line that ends with a process id."""
+        return int(self.wait_line(part).split()[-1])
+
+    @property
+    def pid(self) -> int:
+        return self.process.process.pid
 
     def signal(self, number: int) -> None:
         self.process.process.send_signal(number)

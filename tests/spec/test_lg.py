@@ -463,6 +463,32 @@ async def test_lg_6_standard_output_is_the_default(
     assert capsys.readouterr().out == "GET / 200 0.00ms 5B\n"
 
 
+class Pipe(io.StringIO):
+    """Remembers the pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.pieces.append(text)
+        return super().write(text)
+
+
+async def test_lg_6_lines_of_several_processes_do_not_mix(autojump_clock: MockClock) -> None:
+    pipe = Pipe()
+    targets = [f"/{number}/{'x' * (number * 7 % 6000)}" for number in range(100)]
+    async with serving((Logger("%(r)s", target=pipe), handle)) as app:
+        client = app.connect()
+        for each in targets:
+            await client.get(each)
+    assert pipe.getvalue().splitlines() == [f"GET {each} HTTP/1.1" for each in targets]
+    assert all(each.endswith("\n") for each in pipe.pieces)
+    # But for single lines that are longer.
+    assert all(len(each) <= 4096 or each.count("\n") == 1 for each in pipe.pieces)
+    assert len(pipe.pieces) < len(targets)
+
+
 class Full(io.StringIO):
     """Takes nothing."""
 

@@ -37,6 +37,8 @@ from trillium_trio.supervisor import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trio.testing import MockClock
 
 
@@ -312,7 +314,7 @@ async def test_su_7_silence(caplog: pytest.LogCaptureFixture, autojump_clock: Mo
         await trio.sleep(0.2)
         assert world.processes[0].heard == ["stacks"]
         assert not world.processes[0].is_aborted
-        await trio.sleep(0.6)
+        await trio.sleep(1)
         assert world.processes[0].is_aborted
         assert world.processes[0].status is None
         await trio.sleep(1)
@@ -327,8 +329,38 @@ async def test_su_7_silence_may_be_allowed(autojump_clock: MockClock) -> None:
 
     world = World(quiet)
     async with supervising(world, worker_timeout=0.0):
-        await trio.sleep(100_000)
+        await trio.sleep(3_600)
         assert pids(world) == [1000]
+
+
+@pytest.mark.parametrize("stage", [Stage.STARTING, Stage.READY, Stage.DRAINING])
+async def test_su_41_a_stopped_supervisor_ends_nobody(stage: Stage, mock_clock: MockClock) -> None:
+    async def quiet(process: FakeProcess) -> None:
+        process.is_deaf = True
+        process.say("listen", specs=[])
+        if stage is not Stage.STARTING:
+            process.say("ready", drain=1.0, cleanup=1.0)
+
+    mock_clock.rate = 0
+    world = World(quiet, quiet)
+    async with supervising(world, start_timeout=8.0, worker_timeout=8.0) as supervisor:
+        [process] = world.processes
+        [worker] = supervisor.crew.workers
+        if stage is Stage.DRAINING:
+            supervisor.swansong.shut_down()
+        await wait_all_tasks_blocked()
+        assert worker.stage is stage
+        mock_clock.jump(60)
+        await wait_all_tasks_blocked()
+        # The rest of the time, in which it does run: it looks every 3 seconds.
+        for _ in range(4):
+            assert process.status is None
+            assert not worker.reason
+            mock_clock.jump(1)
+            await wait_all_tasks_blocked()
+        mock_clock.autojump_threshold = 0
+        await worker.gone.wait()
+        assert process.status == -9
 
 
 async def test_su_7_a_drain_that_is_ignored(autojump_clock: MockClock) -> None:
@@ -420,6 +452,9 @@ async def test_su_9_equal_commands_are_one(autojump_clock: MockClock) -> None:
     agenda.give_up("stopped")
     assert again.done.is_set()
     assert again.failure == "stopped"
+    late = agenda.add(Roll())
+    assert late.done.is_set()
+    assert late.failure == "stopped"
 
 
 async def test_su_9_two_rolls_at_once(autojump_clock: MockClock) -> None:
@@ -547,6 +582,32 @@ def test_su_16_totals_never_fall() -> None:
         "by": {"200": 4},
         "buckets": [4, 6],
     }
+
+
+async def test_su_14_a_version_that_fails_removes_no_socket_file(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "app.sock"
+    world = World(fails, serves)
+    async with supervising(world, workers=1) as supervisor:
+        crew = supervisor.crew
+        # As taken over from a predecessor.
+        crew.is_sharing = True
+        await crew.sockets.open([["unix", str(path), None]])
+        await supervisor.swansong.shutting_down()
+    assert path.exists()
+
+
+async def test_su_1_a_listener_that_no_worker_asks_for_is_closed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "app.sock"
+    world = World()
+    async with supervising(world, workers=1) as supervisor:
+        await supervisor.crew.sockets.open([["unix", str(path), None]])
+        assert await done(supervisor, "roll") == ""
+        await trio.sleep(1)
+        assert not path.exists()
 
 
 async def test_su_16_in_rolls_and_crashes(autojump_clock: MockClock) -> None:

@@ -74,12 +74,13 @@ def is_set_up() -> bool:
     return bool(logging.getLogger().handlers)
 
 
-def log_to_stderr(level: str, kind: str) -> LiveLine | None:
+def log_to_stderr(level: str, kind: str, slot: int | None = None) -> LiveLine | None:
     """Log to standard error.
 
     Args:
       level: The lowest level.
       kind: ``"plain"`` or ``"json"``.
+      slot: Of this worker, which has to be told from others; None: there is only one process.
 
     Returns:
       The live line below the log, if standard error is a terminal that can show one.
@@ -87,11 +88,13 @@ def log_to_stderr(level: str, kind: str) -> LiveLine | None:
     live = LiveLine.of(sys.stderr) if kind == "plain" else None
     handler = _Handler(sys.stderr, live)
     if kind == "json":
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(JsonFormatter(slot=slot))
     else:
         is_terminal = sys.stderr.isatty()
         is_coloured = is_terminal and wants_colour()
-        handler.setFormatter(PlainFormatter(has_date=not is_terminal, is_coloured=is_coloured))
+        handler.setFormatter(
+            PlainFormatter(has_date=not is_terminal, is_coloured=is_coloured, slot=slot)
+        )
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level.upper())
@@ -117,17 +120,20 @@ class _Handler(logging.StreamHandler["TextIO"]):
 
 @final
 class PlainFormatter(logging.Formatter):
-    """Time, level, logger and message.
+    """Time, level, the slot and the process id of a worker, logger and message.
 
     Args:
       has_date: Whether the time has its date and milliseconds. Without them, the line of a listener
         fits 80 columns.
       is_coloured: Whether the level is in colour.
+      slot: Of this worker; None: it is none.
     """
 
-    def __init__(self, *, has_date: bool, is_coloured: bool) -> None:
+    def __init__(self, *, has_date: bool, is_coloured: bool, slot: int | None = None) -> None:
+        worker = "" if slot is None else f" [{slot}:%(process)d]"
         super().__init__(
-            "%(asctime)s %(levelname)s %(name)s: %(message)s", None if has_date else "%H:%M:%S"
+            f"%(asctime)s %(levelname)s{worker} %(name)s: %(message)s",
+            None if has_date else "%H:%M:%S",
         )
         self._is_coloured = is_coloured
 
@@ -142,7 +148,15 @@ class PlainFormatter(logging.Formatter):
 
 @final
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, traceback, extras."""
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, traceback, extras.
+
+    Args:
+      slot: Of this worker, whose lines have it, and the process id; None: it is none.
+    """
+
+    def __init__(self, *, slot: int | None = None) -> None:
+        super().__init__()
+        self._slot = slot
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
@@ -153,6 +167,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self._slot is not None:
+            values |= {"worker": self._slot, "pid": record.process}
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:

@@ -60,6 +60,8 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
     """
     values = context.params
     agent = Agent(*numbers[:3], exit_now=exit_now) if (numbers := take_control()) else None
+    # The one worker of --reload has no slot.
+    slot = numbers[3] if len(numbers) > 3 else None
     if agent is not None:
         context.call_on_close(agent.close)
     watch = watch_from(context, target)
@@ -85,7 +87,7 @@ def _command(context: click.Context, /, target: str, **_: object) -> None:
     if not is_set_up():
         # A check says how it went by itself.
         level = "warning" if values["check"] and not is_given(context, "log_level") else None
-        live = log_to_stderr(level or values["log_level"], values["log_format"])
+        live = log_to_stderr(level or values["log_level"], values["log_format"], slot)
     elif unused := [each for each in ("log_level", "log_format") if is_given(context, each)]:
         names = " and ".join(f"--{each.replace('_', '-')}" for each in unused)
         owner = "the application" if values["log_config"] is None else "--log-config"

@@ -2,7 +2,8 @@
 
 Whichever process is awake takes the next connection, so one of them would take most. They share a
 page of memory with a cell each, which has the number of its connections. Who is clearly ahead of
-the least loaded waits a moment before it accepts; another one may take the connection meanwhile.
+the least loaded waits before it accepts, so that another one takes the connection. The wait is
+short where the others have not taken any during the last one: they may be busy, or hang.
 
 .. code-block:: text
 
@@ -30,8 +31,10 @@ _BYTES: Final = 4096
 _CELLS: Final = _BYTES // 8
 # A few connections more or less are no imbalance.
 _MARGIN: Final = 4
+# For another process to get its turn on a busy machine; the first is enough on an idle one.
+_PATIENT_WAITS: Final = 20
 BALANCE_SECONDS: Final = 0.001
-"""How long who is ahead waits: several times what another process needs to wake up and accept."""
+"""How long each wait is: several times what another process needs to wake up and accept."""
 
 
 @final
@@ -100,12 +103,16 @@ class Share:
       connections: The set to keep connections in: its size is what the others see.
     """
 
-    __slots__ = ("_cell", "_cells", "_is_open", "connections")
+    __slots__ = ("_cell", "_cells", "_is_open", "_patience", "_seen", "_waits", "connections")
 
     def __init__(self, fd: int, cell: int) -> None:
         self._cells = memoryview(mmap.mmap(fd, _BYTES)).cast("q")
         self._cell = cell
         self._is_open = False
+        # The others, as they were at the last wait; how often it has waited, and may.
+        self._seen: list[int] = []
+        self._waits = 0
+        self._patience = _PATIENT_WAITS
         self.connections: Counted = Counted(self)
 
     def open(self) -> None:
@@ -129,14 +136,38 @@ class Share:
         Args:
           accepted: Those that it has accepted but that are not in the set.
         """
+        return self._is_ahead_of(self._others(), accepted)
+
+    def has_to_wait(self) -> bool:
+        """Whether this process should let the others accept, for `BALANCE_SECONDS`; then ask again.
+
+        Not more often than they may need; and only once if they have not moved since the last time.
+        """
+        others = self._others()
+        if not self._is_ahead_of(others):
+            self._waits = 0
+            return False
+        if others != self._seen:
+            self._seen = others
+            self._patience = _PATIENT_WAITS
+        if self._waits >= self._patience:
+            self._waits = 0
+            self._patience = 1
+            return False
+        self._waits += 1
+        return True
+
+    def _others(self) -> list[int]:
+        """Return the cells of the others that accept."""
         cells = self._cells
-        others = [
+        return [
             each
             for number, each in enumerate(cells[1 : cells[0]], start=1)
             if each and number != self._cell
         ]
-        own = len(self.connections) + 1 + accepted
-        return bool(others) and own > min(others) + _MARGIN
+
+    def _is_ahead_of(self, others: list[int], accepted: int = 0) -> bool:
+        return bool(others) and len(self.connections) + 1 + accepted > min(others) + _MARGIN
 
     def __repr__(self) -> str:
         return f"<Share {self._cell}: {len(self.connections)} connections>"

@@ -79,8 +79,9 @@ class BoundSocket(BoundListener):
     async def accept(self) -> Transport:
         while not self.is_closing:
             await wait_readable(self._sock)
-            if self.share is not None and self.share.is_ahead():
+            if self.share is not None and self.share.has_to_wait():
                 await trio.sleep(BALANCE_SECONDS)
+                continue  # unless another process has taken it
             # Also None if the listener was closed after we were woken and before we ran: its
             # descriptor may have been reused by then.
             transport = self.accept_nowait()

@@ -92,13 +92,19 @@ class Agenda:
         self.current: Ticket | None = None
         self.workers = workers
         self._waiting: deque[Ticket] = deque()
+        self._end = ""
         self._news = trio.Event()
 
     def add(self, command: Command) -> Ticket:
         """Add a command, unless an equal one waits already; one that is carried out does not count.
 
-        A roll that is asked for during a roll may be for newer code, so it follows.
+        A roll that is asked for during a roll may be for newer code, so it follows. After `give_up`
+        each has failed already.
         """
+        if self._end:
+            ticket = Ticket(command)
+            ticket.finish(self._end)
+            return ticket
         if isinstance(command, Scale):
             self.workers = command.workers
         for each in self._waiting:
@@ -132,6 +138,7 @@ class Agenda:
 
     def give_up(self, why: str) -> None:
         """Finish all commands as failed: there will be no more."""
+        self._end = why
         tickets = [*self._waiting, *([self.current] if self.current else [])]
         self._waiting.clear()
         self.current = None

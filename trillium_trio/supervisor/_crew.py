@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import trio
@@ -29,8 +28,9 @@ Launch: TypeAlias = Callable[[LoadPage, int, int], Process]
 
 logger = SafeLogger("trillium_trio.supervisor")
 
-# Enough to log its stacks, where it can; and then to write those of its threads.
-_STACKS_SECONDS: Final = 0.5
+# Enough to log its stacks, where it can, also on a busy machine; and then to write those of its
+# threads.
+_STACKS_SECONDS: Final = 1.0
 _ABORT_SECONDS: Final = 1.0
 # The socket files go this long before the last worker closes its sockets.
 _FILES_SECONDS: Final = 0.05
@@ -265,9 +265,10 @@ class Crew:
             if worker.stage is Stage.READY and now - worker.heard_at >= LATE_SECONDS:
                 self._loads.clear(worker.cell)
             if now < when:
-                until = min(when, now + LATE_SECONDS) if worker.stage is Stage.READY else when
-                with trio.CancelScope(deadline=until if isfinite(until) else inf):
+                until = min(when, now + LATE_SECONDS)
+                with trio.CancelScope(deadline=until):
                     await worker.changed()
+                worker.excuse(max(0.0, trio.current_time() - until))
                 continue
             worker.reason = why
             logger.error("%s is ended: %s", worker, why)

@@ -83,7 +83,8 @@ class Successor:
             process.send(encode("plan", workers=self._count()))
             self._crew.sockets.hand_over(process.sock)
             with trio.move_on_after(self._crew.config.start_timeout + _START_SECONDS) as limit:
-                if not await _is_ready(process):
+                # Its last words may be read after its end.
+                if not await _is_ready(process) or process.has_ended:
                     failure = describe_status(await process.wait())
             if limit.cancelled_caught:
                 failure = f"process {process.pid} is not ready in time"

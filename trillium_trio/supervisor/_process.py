@@ -73,6 +73,11 @@ class ChildProcess:
         """The id of the process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone already."""
+        return self._process.poll() is not None
+
     async def receive(self) -> bytes:
         """See `Process`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -248,7 +249,11 @@ class _Running:
         if before is not None and not before.is_gone:
             return "the previous supervisor has not drained yet"
         failure = await self._successor.hand_over()
-        if not failure:
+        if failure:
+            # Once more: the other one may have been ready, and have put its process id in the file.
+            with contextlib.suppress(Exception):
+                self._around.on_ready()
+        else:
             self._is_replaced.set()
             self._over.set()
         return failure
@@ -263,6 +268,8 @@ class _Running:
         if self._around.predecessor is not None:
             self._crew.is_sharing = False
             self._around.predecessor.report_ready()
+            # The previous version may have had others.
+            self._crew.keep_sockets()
         self._update_store()
         self._around.notifier.ready(f"{self.supervisor.config.workers} workers")
 

@@ -233,6 +233,13 @@ class Worker:
         self.tell("cut")
         self._wake()
 
+    def excuse(self, seconds: float) -> None:
+        """Not count a time in which the supervisor did not run: it heard nothing (SU-41)."""
+        if self.stage is Stage.STARTING:
+            self.started_at += seconds
+        self.heard_at = min(self.heard_at + seconds, trio.current_time())
+        self.told_at += seconds
+
     async def changed(self) -> None:
         """Wait until the stage is another one, or the worker was told something.
 

@@ -64,6 +64,16 @@ def test_cl_6_the_level_has_its_colour_on_a_terminal(level: int, shown: str) -> 
     assert "\033" not in PlainFormatter(has_date=True, is_coloured=False).format(text)
 
 
+def test_su_40_a_worker_has_its_slot_and_its_process_id() -> None:
+    text = PlainFormatter(has_date=True, is_coloured=True, slot=3).format(
+        record("sold out", logging.ERROR, process=4711)
+    )
+    assert text.endswith(" \033[31mERROR\033[0m [3:4711] shop: sold out")
+    line = json.loads(JsonFormatter(slot=3).format(record("x", process=4711, worker="other")))
+    assert (line["worker"], line["pid"]) == (3, 4711)
+    assert "worker" not in json.loads(JsonFormatter().format(record("x")))
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_cl_6_a_terminal_gets_the_time_of_day(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,9 +95,28 @@ def test_su_13_the_page_is_shared_by_its_descriptor() -> None:
         assert page.loads == [1]
 
 
-async def test_su_13_who_is_ahead_waits_a_moment_and_then_accepts(
-    mock_clock: MockClock,
-) -> None:
+def test_su_13_who_is_ahead_waits_for_those_who_take_connections() -> None:
+    with closing(LoadPage()) as page:
+        one, other = shares(page, 2)
+        for number in range(5):
+            one.connections.add(number)
+        assert not other.has_to_wait()
+        assert [one.has_to_wait() for _ in range(21)] == [True] * 20 + [False]
+        # The other one did not move meanwhile.
+        assert [one.has_to_wait() for _ in range(4)] == [True, False] * 2
+        # It is back.
+        other.connections.add("x")
+        one.connections.add("x")
+        assert [one.has_to_wait() for _ in range(21)] == [True] * 20 + [False]
+        # It takes one during the wait.
+        other.connections.discard("x")
+        assert one.has_to_wait()
+        other.connections.add("x")
+        other.connections.add("y")
+        assert not one.has_to_wait()
+
+
+async def test_su_13_the_accept_loop_waits_and_then_accepts(mock_clock: MockClock) -> None:
     mock_clock.rate = 0
     accepted: list[Transport] = []
     with closing(LoadPage()) as page, socket.create_server(("127.0.0.1", 0)) as server:
@@ -106,14 +125,41 @@ async def test_su_13_who_is_ahead_waits_a_moment_and_then_accepts(
             one.connections.add(number)
         bind = PreboundBind(server, share=one)
         [listener] = await open_listeners([bind])
-        with closing(socket.create_connection(server.getsockname())):
+        with ExitStack() as clients:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(accept_loop, listener, accepted.append)
-                await trio.testing.wait_all_tasks_blocked(0.05)
-                assert accepted == []
-                mock_clock.jump(0.001)
-                await trio.testing.wait_all_tasks_blocked(0.05)
-                assert len(accepted) == 1
+                for waits in (20, 1):
+                    expected = len(accepted)
+                    clients.enter_context(closing(socket.create_connection(server.getsockname())))
+                    for _ in range(waits):
+                        await trio.testing.wait_all_tasks_blocked(0.01)
+                        assert len(accepted) == expected
+                        mock_clock.jump(0.001)
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                    assert len(accepted) == expected + 1
                 listener.close()
         for each in accepted:
             each.abort()
+
+
+async def test_su_13_one_that_is_ahead_does_not_accept_what_another_has_taken(
+    mock_clock: MockClock,
+) -> None:
+    mock_clock.rate = 0
+    accepted: list[Transport] = []
+    with closing(LoadPage()) as page, socket.create_server(("127.0.0.1", 0)) as server:
+        one, _ = shares(page, 2)
+        for number in range(5):
+            one.connections.add(number)
+        [listener] = await open_listeners([PreboundBind(server, share=one)])
+        with closing(socket.create_connection(server.getsockname())):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(accept_loop, listener, accepted.append)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                server.accept()[0].close()
+                mock_clock.jump(0.001)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert accepted == []
+                # It sleeps, and does not look a thousand times a second.
+                assert trio.lowlevel.current_statistics().seconds_to_next_deadline > 1
+                listener.close()

@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from ..._log import SafeLogger, text_of
 from ...exceptions import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["FileSink", "Sink", "StreamSink", "TextStream", "Writer"]
@@ -24,6 +25,10 @@ _COLLECT_SECONDS = 0.1
 _MAX_LINES = 100_000
 # At the end the event loop waits for the thread: a disk takes milliseconds, a stuck pipe for ever.
 _LAST_SECONDS = 1.0
+
+
+# What a pipe takes in one piece, whoever else writes to it (pipe(7), PIPE_BUF on Linux).
+_PIECE: Final = 4096
 
 
 class Sink(Protocol):
@@ -71,8 +76,9 @@ class StreamSink:
         """See `Sink`."""
         # Looked up each time: programs replace it.
         stream: TextStream = self._stream or sys.stdout
-        stream.write(text)
-        stream.flush()
+        for piece in _pieces(text):
+            stream.write(piece)
+            stream.flush()
 
     def close(self) -> None:
         """See `Sink`."""
@@ -216,3 +222,13 @@ class Writer:
 
     def __repr__(self) -> str:
         return f"<Writer to {self._sink!r}, {self._lines.qsize()} lines>"
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut at the ends of lines, so that lines of several processes do not mix in a pipe."""
+    start = 0
+    while start < len(text):
+        end = text.rfind("\n", start, start + _PIECE) + 1
+        end = end or text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
