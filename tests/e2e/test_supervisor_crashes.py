@@ -101,7 +101,7 @@ def test_su_7_workers_that_hang_and_that_are_stopped(start: Start, tmp_path: Pat
     supervised.stop()
 
 
-def test_su_41_a_supervisor_that_is_stopped_for_a_while(start: Start, tmp_path: Path) -> None:
+def test_su_25_a_supervisor_that_is_stopped_for_a_while(start: Start, tmp_path: Path) -> None:
     supervised = start("--worker-timeout", "4")
     before = {each["pid"] for each in status(tmp_path)["workers"]}
     supervised.signal(signal.SIGSTOP)
@@ -197,7 +197,7 @@ app = (tt.Init(talk), app)
 _F_SETPIPE_SZ = 1031
 
 
-def test_su_40_lines_of_several_workers_are_whole(tmp_path: Path) -> None:
+def test_su_24_lines_of_several_workers_are_whole(tmp_path: Path) -> None:
     save(tmp_path, "v1", TALK)
     command = ["-m", "trillium_trio", "app:app", "--port", "0", "--workers", "4"]
     process = Process(command, tmp_path, patience=2 * PATIENCE)

@@ -334,7 +334,7 @@ async def test_su_7_silence_may_be_allowed(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("stage", [Stage.STARTING, Stage.READY, Stage.DRAINING])
-async def test_su_41_a_stopped_supervisor_ends_nobody(stage: Stage, mock_clock: MockClock) -> None:
+async def test_su_25_a_stopped_supervisor_ends_nobody(stage: Stage, mock_clock: MockClock) -> None:
     async def quiet(process: FakeProcess) -> None:
         process.is_deaf = True
         process.say("listen", specs=[])

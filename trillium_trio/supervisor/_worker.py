@@ -234,7 +234,7 @@ class Worker:
         self._wake()
 
     def excuse(self, seconds: float) -> None:
-        """Not count a time in which the supervisor did not run: it heard nothing (SU-41)."""
+        """Not count a time in which the supervisor did not run: it heard nothing (SU-25)."""
         if self.stage is Stage.STARTING:
             self.started_at += seconds
         self.heard_at = min(self.heard_at + seconds, trio.current_time())

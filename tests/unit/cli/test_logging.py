@@ -64,7 +64,7 @@ def test_cl_6_the_level_has_its_colour_on_a_terminal(level: int, shown: str) -> 
     assert "\033" not in PlainFormatter(has_date=True, is_coloured=False).format(text)
 
 
-def test_su_40_a_worker_has_its_slot_and_its_process_id() -> None:
+def test_su_24_a_worker_has_its_slot_and_its_process_id() -> None:
     text = PlainFormatter(has_date=True, is_coloured=True, slot=3).format(
         record("sold out", logging.ERROR, process=4711)
     )
