@@ -18,7 +18,7 @@ from tests.spec._stalling import Stalling
 from tests.unit.transport._tls import client_context, server_context
 from tests.wire import Peer, chunked, request, serving, settled
 from trillium_trio.asgi import Asgi, SendError
-from trillium_trio.handlers import Router
+from trillium_trio.handlers import Forwarded, Router
 from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
@@ -107,13 +107,29 @@ async def test_as_1_each_request_has_its_own_dictionaries(autojump_clock: object
     assert seen[0] == seen[1]
 
 
+async def test_as_1_requests_of_one_connection_differ_where_a_proxy_says_so(
+    autojump_clock: object,
+) -> None:
+    app = Noting()
+    async with serving((Forwarded(["*"]), Asgi(app))) as server:
+        peer = server.connect()
+        seen = []
+        for host, scheme in (("1.2.3.4", "https"), ("5.6.7.8", "http")):
+            await peer.get("/", f"X-Forwarded-For: {host}", f"X-Forwarded-Proto: {scheme}")
+            seen.append((app.scope["client"], app.scope["scheme"]))
+    assert seen == [(("1.2.3.4", 0), "https"), (("5.6.7.8", 0), "http")]
+
+
 async def test_as_1_tls_has_its_facts(autojump_clock: object) -> None:
     app = Noting()
     async with serving(Asgi(app), tls=server_context()) as server:
         plain = server.connect()
         stream = trio.SSLStream(plain.stream, client_context(), server_hostname="localhost")
-        response = await Peer(stream).get()
-        assert response.status == 200
+        peer = Peer(stream)
+        assert (await peer.get()).status == 200
+        first = app.scope
+        assert (await peer.get()).status == 200
+        assert first["extensions"] == app.scope["extensions"]
         await stream.aclose()
     assert app.scope["scheme"] == "https"
     tls = app.scope["extensions"]["tls"]

@@ -12,7 +12,7 @@ from ..handlers import Refused, WebSocket
 from ._errors import refuse_asyncio_only
 from ._http import HttpCycle
 from ._lifespan import Lifespan
-from ._scope import http_scope, websocket_scope
+from ._scope import ConnectionFacts, http_scope, websocket_scope
 from ._websocket import WebSocketCycle
 
 if TYPE_CHECKING:
@@ -91,13 +91,16 @@ class Asgi(Handler):
         Cancellation:
           The application is cancelled. Its response may be incomplete.
         """
-        # One task serves all requests of a connection.
-        conn.isolate()
+        facts = conn.link.facts
+        if not isinstance(facts, ConnectionFacts):
+            facts = conn.link.facts = ConnectionFacts(conn)
+            # One task serves all requests of a connection.
+            conn.isolate()
         if conn.head.wants_upgrade and _wants_websocket(conn):
-            await self._run_websocket(conn)
+            await self._run_websocket(conn, facts)
             return conn.halt()
         cycle = HttpCycle(conn, self._app)
-        scope = http_scope(conn, root_path=self._root_path, state=self._state)
+        scope = http_scope(conn, facts, self._root_path, self._state)
         try:
             await self._app(scope, cycle.receive, cycle.send)
         except BaseException as error:
@@ -107,7 +110,7 @@ class Asgi(Handler):
                 await cycle.finish()
         return conn.halt()
 
-    async def _run_websocket(self, conn: Conn) -> None:
+    async def _run_websocket(self, conn: Conn, facts: ConnectionFacts) -> None:
         websocket = self._websocket
         if isinstance(websocket, ImportError):
             raise websocket
@@ -117,7 +120,7 @@ class Asgi(Handler):
                 conn.response_headers.set(name, value)
             conn.with_status(answer.status).with_body(f"{answer.reason}\n")
             return
-        scope = websocket_scope(conn, root_path=self._root_path, state=self._state)
+        scope = websocket_scope(conn, facts, self._root_path, self._state)
         await WebSocketCycle(conn, self._app, websocket, answer).run(scope)
 
     @property

@@ -151,20 +151,24 @@ class HttpCycle:
             if self.is_complete:
                 self._check()
             elif self._sending is None and not more and not self._expects_trailers:
-                self._check()
+                if not self._is_started or self._has_failed or self._is_cut_short:
+                    self._check()
                 if self._length is not None and self._length != len(body):
                     raise MisuseError(
                         f"the body has {len(body)} bytes where Content-Length declares "
                         f"{self._length}"
                     )
-                # As `_send_whole` does; a call less for what nearly every response is.
+                # As `_send_whole` does; three calls less for what nearly every response is.
+                conn = self._conn.with_body(body)
                 try:
-                    await self._conn.with_body(body).send_now()
+                    await conn.link.send_now()
                 except ClientDisconnected as error:
                     self._has_failed = True
                     raise SendError("the response could not be sent") from error
                 finally:
-                    self._end()
+                    self.is_complete = True
+                    if self._waits is not None:
+                        self._end_waits()
             else:
                 await self._push(body, more=more or self._expects_trailers)
         else:
@@ -185,18 +189,12 @@ class HttpCycle:
             raise MisuseError("http.response.start was sent before")
         conn = self._conn
         status = message["status"]
-        has_no_body = status in _STATUS_WITHOUT_BODY or conn.method == "HEAD"
-        headers = conn.with_status(status).response_headers
-        count = len(headers)
-        framing = headers.extend_raw(
+        has_no_body = status in _STATUS_WITHOUT_BODY or conn.head.method == "HEAD"
+        headers, framing = Headers.from_raw(
             message.get("headers", ()), without=_TRANSFER_ENCODING if has_no_body else _FRAMING
         )
-        if framing:
-            try:
-                self._length = _length_in(framing)
-            except ValueError:
-                _keep_first(headers, count)
-                raise
+        self._length = _length_in(framing) if framing else None
+        conn.with_head(status, headers)
         self._expects_trailers = bool(message.get("trailers", False))
         self._is_started = True
 
@@ -205,8 +203,7 @@ class HttpCycle:
         if self.is_complete or self._has_failed or self._is_cut_short:
             self._check()
             return
-        hints = Headers()
-        hints.extend_raw([(b"link", link) for link in message["links"]])
+        hints, _ = Headers.from_raw([(b"link", link) for link in message["links"]])
         try:
             await self._conn.send_interim(103, hints)
         except ClientDisconnected as error:
@@ -266,8 +263,11 @@ class HttpCycle:
     def _end(self) -> None:
         self.is_complete = True
         if self._waits is not None:
-            for scope in self._waits:
-                scope.cancel(reason="the response is over")
+            self._end_waits()
+
+    def _end_waits(self) -> None:
+        for scope in self._waits or ():
+            scope.cancel(reason="the response is over")
 
     # -- the end of the application ------------------------------------------------------------
 
@@ -331,14 +331,6 @@ class HttpCycle:
                 f"{app_name(self._app)} has raised {kind_of(error)}"
             ) from error
         raise error
-
-
-def _keep_first(headers: Headers, count: int) -> None:
-    """Take back what was added at the end: the application may start another response."""
-    kept = headers.raw[:count]
-    for name in list(headers):
-        headers.remove(name)
-    headers.extend_raw(kept)
 
 
 def _length_in(framing: list[tuple[str, str]]) -> int | None:

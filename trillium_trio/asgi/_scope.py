@@ -3,79 +3,105 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 from urllib.parse import unquote
 
-from ..conn import located, mounted_prefix, split_target
+from ..conn import Client, Mounted, located, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..conn import Conn
+    from ..swansong import Swansong
     from ..transport import Transport
     from ._types import Scope
 
-__all__ = ["SPEC_VERSION", "http_scope", "websocket_scope"]
+__all__ = ["SPEC_VERSION", "ConnectionFacts", "http_scope", "websocket_scope"]
 
 SPEC_VERSION = "2.5"
 
-# Copied for each request, and no deeper: what an extension says of itself is for reading.
-_HTTP_EXTENSIONS: dict[str, object] = {
-    "http.response.trailers": {},
-    "http.response.pathsend": {},
-    "http.response.early_hint": {},
-}
+# What an extension says of itself is for reading: it is the same in all scopes.
+_NOTHING: dict[str, object] = {}
 _TLS_VERSIONS = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
 
-def http_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None) -> Scope:
+@final
+class ConnectionFacts:
+    """What the scopes of a connection's requests have in common, found out once.
+
+    Args:
+      conn: The first request.
+    """
+
+    __slots__ = ("client", "scheme", "server", "swansong", "tls")
+
+    def __init__(self, conn: Conn) -> None:
+        transport = conn.transport
+        address = transport.server_address
+        is_secure = transport.is_secure
+        self.client: tuple[str, int] | None = transport.peer_address
+        self.server: tuple[str, int | None] = (
+            (address, None) if isinstance(address, str) else address
+        )
+        self.scheme: str = "https" if is_secure else "http"
+        self.tls: dict[str, object] | None = _tls_facts(transport) if is_secure else None
+        self.swansong: Swansong = conn.swansong
+
+
+def http_scope(
+    conn: Conn, facts: ConnectionFacts, root_path: str, state: Mapping[str, object] | None
+) -> Scope:
     """Return the scope of a request.
 
     Args:
       conn: The request.
+      facts: Of its connection.
       root_path: In front of the paths that the server gets or could get, without a slash at its
         end. A router's mount is added to it.
       state: What the lifespan left; copied. None: there was none.
     """
     head = conn.head
-    transport = conn.transport
     raw_path, query = split_target(head)
-    path, prefix = raw_path, mounted_prefix(conn)
-    if root_path or prefix or "%" in path or path == "*":
+    path = raw_path
+    mounted, client = conn.states(Mounted, Client)
+    if root_path or mounted is not None or "%" in path or path == "*":
         # The asterisk of OPTIONS stands for the server.
         path = "/" if path == "*" else _decoded(path)
-        root_path, path = located(path, root_path, _decoded(prefix))
-    listener = transport.listener
-    address = transport.server_address
-    # A wrapped stream knows more about itself than its listener does.
-    is_secure = listener.is_tls or transport.is_secure
-    extensions = _HTTP_EXTENSIONS.copy()
-    extensions["trillium.shutdown"] = conn.swansong
+        prefix = "" if mounted is None else _decoded(mounted.prefix)
+        root_path, path = located(path, root_path, prefix)
+    extensions: dict[str, object] = {
+        "http.response.trailers": _NOTHING,
+        "http.response.pathsend": _NOTHING,
+        "http.response.early_hint": _NOTHING,
+        "trillium.shutdown": facts.swansong,
+    }
+    if facts.tls is not None:
+        extensions["tls"] = facts.tls
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
         "http_version": head.version,
         "method": head.method.upper(),
-        "scheme": "https" if conn.is_secure else "http",
+        "scheme": facts.scheme if client is None else client.scheme,
         "path": path,
         "raw_path": raw_path.encode("ascii"),
         "query_string": query.encode("ascii"),
         "root_path": root_path,
         "headers": head.raw_headers,
-        "client": conn.peer_address,
-        "server": (address, None) if type(address) is str else address,
+        "client": facts.client if client is None else client.address,
+        "server": facts.server,
         "extensions": extensions,
     }
     if state is not None:
         scope["state"] = dict(state)
-    if is_secure:
-        extensions["tls"] = _tls_facts(transport)
     return scope
 
 
-def websocket_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] | None) -> Scope:
+def websocket_scope(
+    conn: Conn, facts: ConnectionFacts, root_path: str, state: Mapping[str, object] | None
+) -> Scope:
     """Return the scope of a request that asks for a WebSocket; see `http_scope`."""
-    scope = http_scope(conn, root_path=root_path, state=state)
+    scope = http_scope(conn, facts, root_path, state)
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     del scope["method"]
@@ -85,12 +111,12 @@ def websocket_scope(conn: Conn, *, root_path: str, state: Mapping[str, object] |
         for each in value.split(",")
         if each.strip(" \t")
     ]
-    extensions = {
-        "websocket.http.response": {},
-        "trillium.shutdown": conn.swansong,
+    extensions: dict[str, object] = {
+        "websocket.http.response": _NOTHING,
+        "trillium.shutdown": facts.swansong,
     }
-    if "tls" in scope["extensions"]:
-        extensions["tls"] = scope["extensions"]["tls"]
+    if facts.tls is not None:
+        extensions["tls"] = facts.tls
     scope["extensions"] = extensions
     return scope
 

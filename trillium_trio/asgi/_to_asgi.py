@@ -164,6 +164,7 @@ class _Request:
 
     def __init__(self, app: _App, scope: Scope, receive: Receive, send: Send) -> None:
         self.info = app.info
+        self.facts: object | None = None
         self.trailers = Headers()
         self.is_complete = False
         self._app = app

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Conn"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 Ts = TypeVarTuple("Ts")
 AfterSend = Callable[["Conn"], Awaitable[object]]
 
@@ -57,32 +58,35 @@ class Conn:
         return conn.with_status(201).with_response_header("location", "/1").halt()
 
     Attributes:
+      head: The request's head, as it was read.
+      is_halted: Whether the handlers after this one are skipped.
       start_time: When the first byte of the request arrived, on trio's clock, in seconds.
+      link: The connection, for the driver and for interfaces such as ASGI.
     """
 
     __slots__ = (
         "_body",
         "_extras",
-        "_head",
         "_headers",
-        "_is_halted",
         "_is_upgrade",
-        "_link",
         "_source",
         "_status",
+        "head",
+        "is_halted",
+        "link",
         "start_time",
     )
 
     def __init__(
         self, link: Link, head: RequestHead, source: RequestSource, start_time: float
     ) -> None:
-        self._link = link
-        self._head = head
+        self.link: Link = link
+        self.head: RequestHead = head
         self._source = source
         self._status: int | None = None
         self._body: BodyLike = None
         self._headers: Headers | None = None
-        self._is_halted = False
+        self.is_halted: bool = False
         self._is_upgrade = False
         self._extras: _Extras | None = None
         self.start_time: float = start_time
@@ -90,42 +94,37 @@ class Conn:
     # -- the request ---------------------------------------------------------------------------
 
     @property
-    def head(self) -> RequestHead:
-        """The request's head, as it was read."""
-        return self._head
-
-    @property
     def method(self) -> str:
         """The method, case-sensitive, as sent."""
-        return self._head.method
+        return self.head.method
 
     def with_method(self, method: str) -> Conn:
         """Have the handlers after this one see another method; the log keeps the one that was sent.
 
         The response is still framed for that one: a HEAD gets no body.
         """
-        self._head = self._head.with_method(method)
+        self.head = self.head.with_method(method)
         return self
 
     @property
     def path(self) -> str:
         """The path of the target, not percent-decoded."""
-        return self._head.path
+        return self.head.path
 
     @property
     def querystring(self) -> str:
         """The part after the ``?``, not decoded, or the empty string."""
-        return self._head.querystring
+        return self.head.querystring
 
     @property
     def query(self) -> Mapping[str, list[str]]:
         """The querystring as decoded names and all their values, in order."""
-        return parse_qs(self._head.querystring, keep_blank_values=True)
+        return parse_qs(self.head.querystring, keep_blank_values=True)
 
     @property
     def http_version(self) -> str:
         """``"1.0"`` or ``"1.1"``."""
-        return self._head.version
+        return self.head.version
 
     @property
     def host(self) -> str | None:
@@ -134,8 +133,8 @@ class Conn:
         Behind `Forwarded`, the one that a trusted proxy names, if it names one.
         """
         if (client := self.state(Client)) is not None:
-            return client.host or self._head.host
-        return self._head.host
+            return client.host or self.head.host
+        return self.head.host
 
     @property
     def url(self) -> str:
@@ -147,19 +146,19 @@ class Conn:
     @property
     def request_headers(self) -> Headers:
         """The request's header fields."""
-        return self._head.headers
+        return self.head.headers
 
     @property
     def request_body(self) -> RequestBody:
         """The request's body, to be read at most once."""
         extras = self._extras or self._make_extras()
         if extras.request_body is None:
-            http = self._link.info.config.http
+            http = self.link.info.config.http
             extras.request_body = RequestBody(
                 self._source,
                 max_bytes=http.max_body_bytes,
                 max_json_bytes=http.max_json_bytes,
-                head=self._head,
+                head=self.head,
             )
         return extras.request_body
 
@@ -177,36 +176,36 @@ class Conn:
         """Whether the request came over TLS; behind `Forwarded`, to the first trusted proxy."""
         if (client := self.state(Client)) is not None:
             return client.scheme == "https"
-        return self._link.transport.is_secure
+        return self.link.transport.is_secure
 
     @property
     def peer_ip(self) -> str | None:
         """The peer's IP address, or None on a unix socket; behind `Forwarded`, the client's."""
         if (client := self.state(Client)) is not None:
             return client.ip
-        return self._link.transport.peer_ip
+        return self.link.transport.peer_ip
 
     @property
     def peer_address(self) -> tuple[str, int] | None:
         """The address of `peer_ip` with its port, 0 if that is not known; None on a unix socket."""
         if (client := self.state(Client)) is not None:
             return client.address
-        return self._link.transport.peer_address
+        return self.link.transport.peer_address
 
     @property
     def listener(self) -> Listener:
         """Where the connection was accepted."""
-        return self._link.transport.listener
+        return self.link.transport.listener
 
     @property
     def transport(self) -> Transport:
         """The transport, for its facts. Its bytes belong to the connection."""
-        return self._link.transport
+        return self.link.transport
 
     @property
     def swansong(self) -> Swansong:
         """The server's node: check its state, interrupt work with it, take guards on it."""
-        return self._link.info.swansong
+        return self.link.info.swansong
 
     # -- the response --------------------------------------------------------------------------
 
@@ -239,11 +238,6 @@ class Conn:
             extras.response_trailers = Headers()
         return extras.response_trailers
 
-    @property
-    def is_halted(self) -> bool:
-        """Whether the handlers after this one are skipped."""
-        return self._is_halted
-
     def ok(self, body: BodyLike) -> Conn:
         """Answer with status 200 and this body, and halt.
 
@@ -251,7 +245,7 @@ class Conn:
           TypeError: The body cannot be sent; see `Body.of`.
         """
         self._status = 200
-        self._is_halted = True
+        self.is_halted = True
         # `with_body`, inlined because nearly every request does this.
         self._body = body if type(body) is bytes or type(body) is str else Body.of(body)
         return self
@@ -263,7 +257,7 @@ class Conn:
           ValueError: The location is not a valid field value.
         """
         self.response_headers.set("location", location)
-        self._is_halted = True
+        self.is_halted = True
         return self.with_status(status)
 
     def with_status(self, status: int) -> Conn:
@@ -277,6 +271,24 @@ class Conn:
         if not 200 <= status <= 999:
             raise ValueError(f"{status!r} is not the status of a final response (200 to 999)")
         self._status = status
+        return self
+
+    def with_head(self, status: int, headers: Headers) -> Conn:
+        """Set the response's status, and add these fields behind those that it has.
+
+        The headers belong to the response from here on.
+
+        Raises:
+          ValueError, TypeError: As for `with_status`.
+        """
+        if type(status) is int and 200 <= status <= 999:
+            self._status = status
+        else:
+            self.with_status(status)
+        if self._headers is None:
+            self._headers = headers
+        else:
+            self._headers.extend(headers)
         return self
 
     def with_body(self, body: BodyLike) -> Conn:
@@ -310,7 +322,7 @@ class Conn:
 
     def halt(self) -> Conn:
         """Skip the handlers after this one."""
-        self._is_halted = True
+        self.is_halted = True
         return self
 
     def upgrade(self) -> Conn:
@@ -323,7 +335,7 @@ class Conn:
             is_connect = self.method == "CONNECT"
             self._status = Status.OK if is_connect else Status.SWITCHING_PROTOCOLS
         self._is_upgrade = True
-        self._is_halted = True
+        self.is_halted = True
         return self
 
     # -- state ---------------------------------------------------------------------------------
@@ -331,6 +343,13 @@ class Conn:
     def state(self, type_: type[T]) -> T | None:
         """Return this conn's value of exactly this type, or None."""
         return None if self._extras is None else self._extras.state.get(type_)
+
+    def states(self, first: type[T], second: type[U]) -> tuple[T | None, U | None]:
+        """Return what `state` returns for two types."""
+        if self._extras is None:
+            return None, None
+        get = self._extras.state.get
+        return get(first), get(second)
 
     def insert_state(self, value: T) -> T | None:
         """Store a value under its type; return the one it replaces."""
@@ -347,7 +366,7 @@ class Conn:
 
     def shared_state(self, type_: type[T]) -> T | None:
         """Return the server's shared value of exactly this type, or None."""
-        return self._link.info.shared_state(type_)
+        return self.link.info.shared_state(type_)
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -369,7 +388,7 @@ class Conn:
         Cancellation:
           Changes nothing; request bytes received meanwhile are kept.
         """
-        return await self._link.is_disconnected(eof=eof)
+        return await self.link.is_disconnected(eof=eof)
 
     def cancel_on_disconnect(
         self, *, eof: bool = False
@@ -382,7 +401,7 @@ class Conn:
         Cancellation:
           An outer cancellation passes through; request bytes received meanwhile are kept.
         """
-        return self._link.cancel_on_disconnect(eof=eof)
+        return self.link.cancel_on_disconnect(eof=eof)
 
     async def wait_disconnected(self, *, eof: bool = False) -> None:
         """Wait until the peer has disconnected. Several tasks may.
@@ -393,7 +412,7 @@ class Conn:
         Cancellation:
           Ends the wait; request bytes received meanwhile are kept.
         """
-        await self._link.wait_disconnected(eof=eof)
+        await self.link.wait_disconnected(eof=eof)
 
     def send_now(self) -> Coroutine[object, object, bytes | None]:
         """Send the response, as it is now, while the handler continues. A coroutine.
@@ -413,7 +432,7 @@ class Conn:
         Cancellation:
           The response is incomplete.
         """
-        return self._link.send_now()
+        return self.link.send_now()
 
     async def send_interim(self, status: int, headers: Headers) -> None:
         """Send an interim response, such as 103 (RFC 8297); a client of HTTP/1.0 gets none.
@@ -425,18 +444,18 @@ class Conn:
         Cancellation:
           Part of it may have been sent: the connection can only be aborted.
         """
-        await self._link.send_interim(status, headers)
+        await self.link.send_interim(status, headers)
 
     def isolate(self) -> None:
         """Keep context variables that are set from now on from later requests."""
-        self._link.isolate()
+        self.link.isolate()
 
     def start_soon(self, fn: Callable[[*Ts], Awaitable[object]], *args: *Ts) -> None:
         """Start background work in the server: guarded, drained, and independent of this client.
 
         An exception that it raises is logged with the function's name, and ends nothing else.
         """
-        self._link.info.start_soon(fn, *args)
+        self.link.info.start_soon(fn, *args)
 
     # -- for the driver ------------------------------------------------------------------------
 
@@ -490,7 +509,7 @@ class Conn:
         self._body = body
         self._headers = None
         self._is_upgrade = False
-        self._is_halted = True
+        self.is_halted = True
 
     def take_after_send(self) -> Iterator[AfterSend]:
         """Yield each `after_send` function once, even over several calls."""
@@ -502,5 +521,5 @@ class Conn:
         return extras
 
     def __repr__(self) -> str:
-        state = "halted" if self._is_halted else "open"
-        return f"<Conn {self._head} -> {self._status} {state}>"
+        state = "halted" if self.is_halted else "open"
+        return f"<Conn {self.head} -> {self._status} {state}>"

@@ -18,7 +18,14 @@ __all__ = ["Link"]
 
 
 class Link(Protocol):
-    """What a conn needs of its connection."""
+    """What a conn needs of its connection.
+
+    Attributes:
+      facts: What an interface, such as ASGI, has found out about the connection, for the requests
+        that follow on it. None at first.
+    """
+
+    facts: object | None
 
     @property
     def info(self) -> Info:

@@ -69,6 +69,7 @@ class Connection(ConnectionLink, ABC):
       served: How many requests have begun on it.
       cut_reason: Why it was cut; None if it was not.
       context: The context variables that each request begins with; None: those of the last one.
+      facts: See `Link`.
     """
 
     __slots__ = (
@@ -96,6 +97,7 @@ class Connection(ConnectionLink, ABC):
         self.served: int = 0
         self.cut_reason: str | None = None
         self.context: Context | None = None
+        self.facts: object | None = None
         self.exchange: Exchange | None = None
         self.guard: Claim | None = None
         self.task: weakref.ref[trio.lowlevel.Task] | None = None
@@ -233,7 +235,10 @@ class Connection(ConnectionLink, ABC):
         one: then a checkpoint is needed.
         """
         assert self.context is not None
-        trio.lowlevel.current_task().context = self.context.copy()
+        assert self.task is not None
+        task = self.task()
+        assert task is not None, "it runs this"
+        task.context = self.context.copy()
         return bool(self.wire.buffer)
 
     def release(self) -> None:

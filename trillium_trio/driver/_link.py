@@ -29,9 +29,10 @@ class ConnectionLink:
     back to it: then only the garbage collector could free a closed one.
     """
 
-    __slots__ = ("context",)
+    __slots__ = ("context", "facts")
 
     context: Context | None
+    facts: object | None
     # Slots of `Connection`.
     service: Service
     wire: Wire

@@ -144,21 +144,25 @@ class Headers:
             ]
         return split_block(block)
 
-    def extend_raw(
-        self, pairs: Iterable[tuple[bytes, bytes]], *, without: frozenset[str] = frozenset()
-    ) -> list[tuple[str, str]]:
-        """Add fields at the end, as `append` does, from the bytes that are to be sent.
+    def extend(self, other: Headers) -> None:
+        """Add the fields of other headers at the end, as `append` does."""
+        self._split().extend(other._split())
+
+    @classmethod
+    def from_raw(
+        cls, pairs: Iterable[tuple[bytes, bytes]], *, without: frozenset[str] = frozenset()
+    ) -> tuple[Headers, list[tuple[str, str]]]:
+        """Return headers from the bytes that are to be sent, and what was left out.
 
         Args:
           pairs: The fields, each of two bytes-like objects.
-          without: Lower-case names of fields to leave out.
-
-        Returns:
-          What was left out, as (name in lower case, value) pairs.
+          without: Lower-case names of fields to leave out. They are returned as (name in lower
+            case, value) pairs.
 
         Raises:
-          ValueError, TypeError: As for the class. Nothing has changed.
+          ValueError, TypeError: As for the class.
         """
+        self = cls.__new__(cls)
         fields: list[_Field] = []
         left_out: list[tuple[str, str]] = []
         for name, value in pairs:
@@ -170,10 +174,20 @@ class Headers:
                 left_out.append((field[0], field[2]))
             else:
                 fields.append(field)
-        if self._block is None:
-            self._fields += fields
-        else:
-            self._split().extend(fields)
+        self._block = None
+        self._fields = fields
+        return self, left_out
+
+    def extend_raw(
+        self, pairs: Iterable[tuple[bytes, bytes]], *, without: frozenset[str] = frozenset()
+    ) -> list[tuple[str, str]]:
+        """Add fields at the end as `from_raw` reads them, and return what was left out.
+
+        Raises:
+          ValueError, TypeError: As for the class. Nothing has changed.
+        """
+        fields, left_out = Headers.from_raw(pairs, without=without)
+        self.extend(fields)
         return left_out
 
     def render(self) -> bytes:

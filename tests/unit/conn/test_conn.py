@@ -12,6 +12,7 @@ import trio
 import trillium_trio as tt
 from tests.wire import chunked, request, serving, settled
 from trillium_trio.conn import as_handler, leaves
+from trillium_trio.http import Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -81,6 +82,15 @@ async def test_the_request(autojump_clock: object) -> None:
         ),
         (lambda conn: conn.with_added_response_header("x", "1"), 404, {"x": "1"}, b"Not Found\n"),
         (lambda conn: conn.ok(5), 500, {}, b"Internal Server Error\n"),
+        (
+            lambda conn: conn.with_head(201, tt.Headers({"x": "1"})).with_body("x"),
+            *(201, {"x": "1"}, b"x"),
+        ),
+        (
+            lambda conn: conn.redirect("/there").with_head(Status.CREATED, tt.Headers({"x": "1"})),
+            *(201, {"location": "/there", "x": "1"}, b""),
+        ),
+        (lambda conn: conn.with_head(101, tt.Headers()), 500, {}, b"Internal Server Error\n"),
         (lambda conn: conn.with_status(101), 500, {}, b"Internal Server Error\n"),
         (lambda conn: conn.with_status(200.5), 500, {}, b"Internal Server Error\n"),
         (
@@ -142,6 +152,7 @@ async def test_state(autojump_clock: object) -> None:
     async def handler(conn: tt.Conn) -> tt.Conn:
         assert conn.state(int) == 5
         assert conn.state(bool) is None
+        assert conn.states(int, bool) == (5, None)
         assert conn.insert_state(6) == 5
         assert conn.with_state(2.5).take_state(float) == 2.5
         assert conn.take_state(float) is None
@@ -150,6 +161,7 @@ async def test_state(autojump_clock: object) -> None:
 
     async def without(conn: tt.Conn) -> tt.Conn:
         assert conn.state(int) is conn.take_state(int) is None
+        assert conn.states(int, bool) == (None, None)
         return conn
 
     config = tt.config().with_shared_state(shared)

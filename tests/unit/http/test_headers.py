@@ -160,3 +160,23 @@ def test_cn_27_a_subclass_of_str_is_kept_as_what_was_checked() -> None:
 
     headers = Headers([(Changing("x-count"), Changing(" 1 "))])
     assert headers.render() == b"x-count: 1\r\n"
+
+
+@pytest.mark.parametrize("headers", both(), ids=["block", "set"])
+def test_fields_from_bytes_are_added_and_some_left_out(headers: Headers) -> None:
+    pairs: list[tuple[Any, Any]] = [
+        (b"X-One", b" 1 "),
+        (b"Age", b"5"),
+        (bytearray(b"host"), memoryview(b"other")),
+    ]
+    fields, left_out = Headers.from_raw(pairs, without=frozenset({"age"}))
+    assert (fields.items(), left_out) == ([("X-One", "1"), ("host", "other")], [("age", "5")])
+    headers.extend(fields)
+    assert headers.extend_raw([(b"a", b"b"), (b"age", b"6")], without=frozenset({"age"})) == [
+        ("age", "6")
+    ]
+    assert headers.items()[4:] == [("X-One", "1"), ("host", "other"), ("a", "b")]
+    with pytest.raises(ValueError, match="not a token"):
+        headers.extend_raw([(b"good", b"1"), (b"bad name", b"1")])
+    assert len(headers) == 7
+    assert len(fields) == 2
