@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 
 import trillium_trio as tt
 from tests.wire import settled
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from opentelemetry.trace import Span
+    from opentelemetry.util.types import Attributes
     from trio.testing import MockClock
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -118,6 +119,37 @@ async def test_tr_1_attributes_and_name(spans: Spans) -> None:
     assert found["http.response.status_code"] == 404
     assert "server.port" not in found
     assert "http.route" not in found
+
+
+async def test_tr_1_a_sampler_decides_by_the_attributes() -> None:
+    class NoProbes(Sampler):
+        def should_sample(
+            self,
+            parent_context: object,
+            trace_id: int,
+            name: str,
+            kind: object = None,
+            attributes: Attributes = None,
+            links: object = None,
+            trace_state: object = None,
+        ) -> SamplingResult:
+            assert attributes is not None
+            assert attributes["http.request.method"] == name
+            assert attributes.keys() >= {"url.path", "url.scheme"}
+            assert len(attributes) == len(list(attributes))
+            is_probe = attributes.get("url.path") == "/probe"
+            decision = Decision.DROP if is_probe else Decision.RECORD_AND_SAMPLE
+            return SamplingResult(decision, attributes)
+
+        def get_description(self) -> str:
+            return "no probes"
+
+    spans = Spans(NoProbes())
+    async with TestServer((Tracing(provider=spans.provider), b"hello")) as app:
+        await app.get("/probe")
+        await app.get("/shop")
+    [span] = spans.servers
+    assert attributes(span)["url.path"] == "/shop"
 
 
 async def test_tr_1_the_query_only_if_wanted(spans: Spans) -> None:

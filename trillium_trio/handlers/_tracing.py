@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias, final
@@ -15,7 +16,7 @@ from ..exceptions import ConfigError
 from ..http import Networks, parse_traceparent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, ItemsView, Iterable, Iterator
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
@@ -44,6 +45,39 @@ class _Traced(OnConn, left_by="Tracing"):
         self.span = span
         self.method = method
         self.error: str | None = None
+
+
+@final
+class _Attributes(Mapping[str, "str | int"]):
+    """What a span says of its request, found out when it is asked for.
+
+    Without an SDK nothing asks, and neither does a sampler that drops the span.
+    """
+
+    __slots__ = ("_conn", "_found", "_query")
+
+    def __init__(self, conn: Conn, *, query: bool) -> None:
+        self._conn = conn
+        self._query = query
+        self._found: Attributes | None = None
+
+    def __getitem__(self, name: str) -> str | int:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def items(self) -> ItemsView[str, str | int]:
+        """Return the items of the dict, which a recorded span takes over faster."""
+        return self._all().items()
+
+    def _all(self) -> Attributes:
+        if self._found is None:
+            self._found = _attributes(self._conn, query=self._query)
+        return self._found
 
 
 @final
@@ -98,6 +132,7 @@ class Tracing(Handler):
         self._context = context
         self._trace = trace
         self._tracer = trace.get_tracer("trillium_trio", tracer_provider=provider)
+        self._kind = trace.SpanKind.SERVER
         self._root = context.Context()
 
     @asynccontextmanager
@@ -116,13 +151,14 @@ class Tracing(Handler):
         Cancellation:
           None: it does not wait.
         """
+        method = conn.head.method
         try:
             parent, links = self._sent(conn)
             span = self._tracer.start_span(
-                conn.method if conn.method in _METHODS else "HTTP",
+                method if method in _METHODS else "HTTP",
                 context=parent,
-                kind=self._trace.SpanKind.SERVER,
-                attributes=self._attributes(conn),
+                kind=self._kind,
+                attributes=_Attributes(conn, query=self._query),
                 links=links,
             )
         except Exception as error:  # a sampler or a processor of the application
@@ -130,9 +166,10 @@ class Tracing(Handler):
             return conn
         # Each request of the connection begins with the variables as they were: nothing has to be
         # detached, which could only be done in this task, before a body is sent.
-        conn.isolate()
+        conn.link.isolate()
         self._context.attach(self._trace.set_span_in_context(span))
-        return conn.with_state(_Traced(span, conn.method))
+        conn.insert_state(_Traced(span, method))
+        return conn
 
     async def before_send(self, conn: Conn) -> Conn:
         """Record the exception that the response is for.
@@ -173,7 +210,7 @@ class Tracing(Handler):
 
     def _sent(self, conn: Conn) -> tuple[Context, list[Link] | None]:
         """Return the context that the span begins in, and what it is only linked to."""
-        headers = conn.request_headers
+        headers = conn.head.headers
         if headers.get("traceparent") is None:
             return self._root, None
         fields = headers.get_all("traceparent")
@@ -193,31 +230,6 @@ class Tracing(Handler):
             span = trace.NonRecordingSpan(remote)
             return trace.set_span_in_context(span, self._root), None
         return self._root, [trace.Link(remote)]
-
-    def _attributes(self, conn: Conn) -> Attributes:
-        method = conn.method
-        found: Attributes = {
-            "http.request.method": method,
-            "url.scheme": "https" if conn.is_secure else "http",
-            "url.path": conn.path,
-            "network.protocol.version": conn.http_version,
-        }
-        if method not in _METHODS:
-            found["http.request.method"] = "_OTHER"
-            found["http.request.method_original"] = method
-        if self._query and (query := conn.querystring):
-            found["url.query"] = query
-        if (host := conn.host) is not None:
-            name, colon, port = host.rpartition(":")
-            if colon and port.isdecimal():
-                found["server.address"], found["server.port"] = name, int(port)
-            else:
-                found["server.address"] = host
-        if (client := conn.peer_ip) is not None:
-            found["client.address"] = client
-        if (agent := conn.request_headers.get("user-agent")) is not None:
-            found["user_agent.original"] = agent
-        return found
 
     async def _flush(self) -> None:
         """Flush the provider in a thread.
@@ -243,6 +255,33 @@ class Tracing(Handler):
             logger.warning(
                 "the spans of the last requests were not flushed in %g s", self._flush_timeout
             )
+
+
+def _attributes(conn: Conn, *, query: bool) -> Attributes:
+    head = conn.head
+    method = head.method
+    found: Attributes = {
+        "http.request.method": method,
+        "url.scheme": "https" if conn.is_secure else "http",
+        "url.path": head.path,
+        "network.protocol.version": head.version,
+    }
+    if method not in _METHODS:
+        found["http.request.method"] = "_OTHER"
+        found["http.request.method_original"] = method
+    if query and head.querystring:
+        found["url.query"] = head.querystring
+    if (host := conn.host) is not None:
+        name, colon, port = host.rpartition(":")
+        if colon and port.isdecimal():
+            found["server.address"], found["server.port"] = name, int(port)
+        else:
+            found["server.address"] = host
+    if (client := conn.peer_ip) is not None:
+        found["client.address"] = client
+    if (agent := head.headers.get("user-agent")) is not None:
+        found["user_agent.original"] = agent
+    return found
 
 
 def _error(traced: _Traced, sent: Sent) -> str | None:

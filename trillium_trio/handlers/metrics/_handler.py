@@ -58,7 +58,8 @@ class Metrics(Handler):
         check_count("Metrics.max_series", max_series, least=1)
         self._max_series = max_series
         self._requests = requests = Requests(max_series)
-        # An instance attribute, so that a request needs no frame besides the function's.
+        # Instance attributes, so that a request needs no frame besides the function's.
+        self.run = requests.begin  # type: ignore[method-assign]  # it may be
         self.after_send = requests.end  # type: ignore[method-assign]  # it may be
         self._servers = Servers()
         self._own: dict[str, Instrument] = {}
@@ -162,15 +163,6 @@ class Metrics(Handler):
             yield
         finally:
             self._servers.remove(info)
-
-    async def run(self, conn: Conn) -> Conn:
-        """Count a request as active.
-
-        Cancellation:
-          None: it does not wait.
-        """
-        self._requests.begin(conn)
-        return conn
 
     def _add(self, instrument: I) -> I:
         name = instrument.name

@@ -60,15 +60,20 @@ class Requests:
         self._labels: dict[Labels, list[list[float]]] = {}
         self._cut: Counter[str] = Counter()
 
-    def begin(self, conn: Conn) -> None:
-        """Count a request as active."""
-        self._running[conn] = conn.method
+    async def begin(self, conn: Conn) -> Conn:
+        """Count a request as active.
+
+        Cancellation:
+          None: it does not wait.
+        """
+        self._running[conn] = conn.head.method
+        return conn
 
     def end(self, conn: Conn, sent: Sent) -> None:
         """Count a request that is over, whether it has begun or a handler in front has halted."""
-        method = self._running.pop(conn, None) or conn.method
-        params = conn.state(Params)
         outcome, head, size = sent.outcome, conn.head, sent.body_bytes
+        method = self._running.pop(conn, None) or head.method
+        params = conn.state(Params)
         key = (
             _METHODS.get(method, "_OTHER"),
             sent.status,
