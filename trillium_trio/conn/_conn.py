@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from operator import index
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, final
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, final
 from urllib.parse import parse_qs
 
-from ..http import Body, Headers, Status, TypeMap
+from ..http import Body, Headers, Status
 from ._on_conn import Client
 from ._request_body import RequestBody
 
@@ -40,11 +40,10 @@ _PLAIN_BYTES = 65_536
 class _Extras:
     """What most requests never use; created on first use, to keep a conn cheap."""
 
-    __slots__ = ("after_send", "request_body", "response_trailers", "state")
+    __slots__ = ("after_send", "request_body", "response_trailers")
 
     def __init__(self) -> None:
         self.response_trailers: Headers | None = None
-        self.state = TypeMap()
         self.request_body: RequestBody | None = None
         self.after_send: list[AfterSend] = []
 
@@ -70,6 +69,7 @@ class Conn:
         "_headers",
         "_is_upgrade",
         "_source",
+        "_state",
         "_status",
         "head",
         "is_halted",
@@ -89,6 +89,8 @@ class Conn:
         self.is_halted: bool = False
         self._is_upgrade = False
         self._extras: _Extras | None = None
+        # By type, as in a `TypeMap`, which would be two calls more for each use. Any: of that type.
+        self._state: dict[type, Any] | None = None
         self.start_time: float = start_time
 
     # -- the request ---------------------------------------------------------------------------
@@ -132,7 +134,7 @@ class Conn:
 
         Behind `Forwarded`, the one that a trusted proxy names, if it names one.
         """
-        if (client := self.state(Client)) is not None:
+        if self._state is not None and (client := self.state(Client)) is not None:
             return client.host or self.head.host
         return self.head.host
 
@@ -174,21 +176,21 @@ class Conn:
     @property
     def is_secure(self) -> bool:
         """Whether the request came over TLS; behind `Forwarded`, to the first trusted proxy."""
-        if (client := self.state(Client)) is not None:
+        if self._state is not None and (client := self.state(Client)) is not None:
             return client.scheme == "https"
         return self.link.transport.is_secure
 
     @property
     def peer_ip(self) -> str | None:
         """The peer's IP address, or None on a unix socket; behind `Forwarded`, the client's."""
-        if (client := self.state(Client)) is not None:
+        if self._state is not None and (client := self.state(Client)) is not None:
             return client.ip
         return self.link.transport.peer_ip
 
     @property
     def peer_address(self) -> tuple[str, int] | None:
         """The address of `peer_ip` with its port, 0 if that is not known; None on a unix socket."""
-        if (client := self.state(Client)) is not None:
+        if self._state is not None and (client := self.state(Client)) is not None:
             return client.address
         return self.link.transport.peer_address
 
@@ -308,7 +310,10 @@ class Conn:
         Raises:
           ValueError: The name or value is invalid (RFC 9110, 5.5).
         """
-        self.response_headers.set(name, value)
+        headers = self._headers
+        if headers is None:
+            self._headers = headers = Headers()
+        headers.set(name, value)
         return self
 
     def with_added_response_header(self, name: str, value: str) -> Conn:
@@ -342,18 +347,22 @@ class Conn:
 
     def state(self, type_: type[T]) -> T | None:
         """Return this conn's value of exactly this type, or None."""
-        return None if self._extras is None else self._extras.state.get(type_)
+        return None if self._state is None else self._state.get(type_)
 
     def states(self, first: type[T], second: type[U]) -> tuple[T | None, U | None]:
         """Return what `state` returns for two types."""
-        if self._extras is None:
-            return None, None
-        get = self._extras.state.get
-        return get(first), get(second)
+        state = self._state
+        return (None, None) if state is None else (state.get(first), state.get(second))
 
     def insert_state(self, value: T) -> T | None:
         """Store a value under its type; return the one it replaces."""
-        return (self._extras or self._make_extras()).state.insert(value)
+        state, kind = self._state, type(value)
+        if state is None:
+            self._state = {kind: value}
+            return None
+        old: T | None = state.get(kind)
+        state[kind] = value
+        return old
 
     def with_state(self, value: object) -> Conn:
         """Store a value under its type."""
@@ -362,7 +371,7 @@ class Conn:
 
     def take_state(self, type_: type[T]) -> T | None:
         """Remove and return this conn's value of exactly this type, or None."""
-        return None if self._extras is None else self._extras.state.take(type_)
+        return None if self._state is None else self._state.pop(type_, None)
 
     def shared_state(self, type_: type[T]) -> T | None:
         """Return the server's shared value of exactly this type, or None."""

@@ -265,7 +265,15 @@ class Sequence(Handler):
           That of the running handler; those after it do not run.
         """
         for handler in self._running:
-            await run_handler(handler, conn)
+            # As `run_handler` does, which would be a coroutine more for each of them.
+            result = handler.run(conn)
+            try:
+                returned = await result
+            except TypeError as error:
+                _check_awaitable(handler, result, error)
+                raise
+            if returned is not conn:
+                _check(handler, conn, returned)
             if conn.is_halted:
                 break
         return conn
@@ -277,7 +285,9 @@ class Sequence(Handler):
           That of the running hook; those of the handlers before it do not run.
         """
         for handler in self._finishing:
-            _check(handler, conn, await handler.before_send(conn))
+            returned = await handler.before_send(conn)
+            if returned is not conn:
+                _check(handler, conn, returned)
         return conn
 
     def after_send(self, conn: Conn, sent: Sent) -> None:
@@ -389,13 +399,17 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
     try:
         returned = await result
     except TypeError as error:
-        # Only for a result that cannot be awaited; the handler's own TypeError passes.
-        if hasattr(result, "__await__"):
-            raise
+        _check_awaitable(handler, result, error)
+        raise
+    return conn if returned is conn else _check(handler, conn, returned)
+
+
+def _check_awaitable(handler: Handler, result: object, error: TypeError) -> None:
+    # The handler's own TypeError passes.
+    if not hasattr(result, "__await__"):
         raise TypeError(
             f"handler {handler_name(handler)} returned {kind_of(result)}, which is not awaitable"
         ) from error
-    return conn if returned is conn else _check(handler, conn, returned)
 
 
 def _check(handler: Handler, conn: Conn, returned: object) -> Conn:

@@ -406,17 +406,19 @@ class Exchange(ABC):
     def _run_after_send(self) -> None:
         carrier = self.carrier
         service = carrier.service
-        # What has not ended by itself was cancelled.
-        self.note_end(Outcome.CUT)
-        if not hasattr(self, "sent"):
+        sent: Sent | None = getattr(self, "sent", None)
+        if sent is None:
             # Without a cut, only a disconnect ends an exchange that has no response.
             is_cut = carrier.cut_reason is not None or self.phase is not _SENT
-            self.sent = Sent(outcome=Outcome.CUT if is_cut else Outcome.DISCONNECTED)
-            self.sent.duration = service.now() - self.conn.start_time
+            self.sent = sent = Sent(outcome=Outcome.CUT if is_cut else Outcome.DISCONNECTED)
+            sent.duration = service.now() - self.conn.start_time
+        elif sent.duration < 0:
+            # What has not ended by itself was cancelled.
+            self.note_end(Outcome.CUT)
         hook = service.after_send
         assert hook is not None
         try:
-            hook(self.conn, self.sent)
+            hook(self.conn, sent)
         except BaseException as error:  # the handlers' exceptions are logged already
             service.on_exit(find_exit(error) or error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast, final
+from typing import Any, TypeVar, final
 
 __all__ = ["TypeMap"]
 
@@ -20,22 +20,23 @@ class TypeMap:
     __slots__ = ("_values",)
 
     def __init__(self) -> None:
-        self._values: dict[type, object] = {}
+        self._values: dict[type, Any] = {}  # Any: of the type that is the key
 
     def insert(self, value: T) -> T | None:
         """Store ``value`` under its type and return the one that it replaces."""
         kind = type(value)
-        old = self._values.get(kind)
+        old: T | None = self._values.get(kind)
         self._values[kind] = value
-        return cast("T | None", old)
+        return old
 
     def get(self, kind: type[T]) -> T | None:
         """Return the value of this type, or None."""
-        return cast("T | None", self._values.get(kind))
+        return self._values.get(kind)
 
     def take(self, kind: type[T]) -> T | None:
         """Remove the value of this type and return it, or None."""
-        return cast("T | None", self._values.pop(kind, None))
+        value: T | None = self._values.pop(kind, None)
+        return value
 
     def __contains__(self, kind: object) -> bool:
         return kind in self._values

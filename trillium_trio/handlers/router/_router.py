@@ -193,8 +193,9 @@ class Router(Verbs):
           The handler's.
         """
         mounted = conn.state(Mounted)
-        path = conn.path if mounted is None else mounted.path
-        found = self._table.find(conn.method, path)
+        head = conn.head
+        path = head.path if mounted is None else mounted.path
+        found = self._table.find(head.method, path)
         if isinstance(found, frozenset):
             other = self._answer_miss(conn, path, found)
             if other is None:

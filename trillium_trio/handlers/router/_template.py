@@ -195,12 +195,13 @@ class Template:
     Attributes:
       segments: Its segments; the last is empty if it ends with a slash.
       names: The names of its parameters, in order.
+      is_rest: Whether it ends with a path parameter.
 
     Raises:
       ConfigError: It is malformed. The message shows it and says why.
     """
 
-    __slots__ = ("names", "segments", "text")
+    __slots__ = ("is_rest", "names", "segments", "text")
 
     def __init__(self, text: str, converters: Mapping[str, Converter]) -> None:
         if not isinstance(text, str) or not text.startswith("/"):
@@ -213,17 +214,13 @@ class Template:
             raise self._error("has an empty segment")
         if any(each.is_rest for each in self.segments[:-1]):
             raise self._error("has a path parameter that is not at its end")
+        self.is_rest: bool = self.segments[-1].is_rest
         self.names: tuple[str, ...] = tuple(
             param.name for each in self.segments for param in each.params
         )
         for name in self.names:
             if self.names.count(name) > 1:
                 raise self._error(f"has two parameters {name!r}")
-
-    @property
-    def is_rest(self) -> bool:
-        """Whether it ends with a path parameter."""
-        return self.segments[-1].is_rest
 
     @property
     def prefix(self) -> str:
