@@ -235,7 +235,7 @@ def own_objects() -> int:
     """Count the objects of a supervisor. Not all: trio forgets deadlines a thousand at a time."""
     gc.collect()
     own = ("trillium_trio.supervisor", "trillium_trio.listeners", "subprocess", "socket")
-    return sum(type(each).__module__.startswith(own) for each in gc.get_objects())
+    return sum(str(type(each).__module__).startswith(own) for each in gc.get_objects())
 
 
 async def test_su_5_a_hundred_rolls_leave_nothing_behind() -> None:

@@ -74,6 +74,10 @@ class _Attributes(Mapping[str, "str | int"]):
         """Return the items of the dict, which a recorded span takes over faster."""
         return self._all().items()
 
+    def copy(self) -> Attributes:
+        """Return a dict, as versions of the SDK that take a copy expect."""
+        return self._all().copy()
+
     def _all(self) -> Attributes:
         if self._found is None:
             self._found = _attributes(self._conn, query=self._query)
