@@ -215,7 +215,7 @@ while not answer.endswith(b"\\n"):
 assert len(fds) == 1
 say("ready", drain=1.0, cleanup=1.0)
 say("stats", figures={"totals": {"requests": 1}})
-while b'"drain"' not in sock.recv(4096):
+while (data := sock.recv(4096)) and b'"drain"' not in data:
     pass
 say("drained", clean=True)
 """
