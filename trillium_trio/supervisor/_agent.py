@@ -7,7 +7,7 @@
     listen {specs}           ->
                              <-  the sockets, or why there are none
     ready {delay, drain, ..} ->
-    stats {figures}          ->                    each second, from the event loop
+    stats {figures}          ->                    each second, from the event loop; or every other
                              <-  drain {delay}     as the first signal
     draining                 ->
                              <-  cut               as the second
@@ -134,7 +134,7 @@ class Agent:
         threading.Thread(target=self._obey, args=(server,), name="control", daemon=True).start()
 
     async def attend(self, server: Server) -> None:
-        """Send figures each second, and say when the drain begins.
+        """Send figures each second, or every other one, and say when the drain begins.
 
         Cancellation:
           Ends that.
@@ -167,9 +167,16 @@ class Agent:
 
     async def _beat(self, server: Server) -> None:
         lag = 0.0
+        said: object = None
         while True:
             unready = _source_of(server).unready()
-            self._send("stats", figures=figures_of(server, lag=lag), unready=unready)
+            figures = figures_of(server, lag=lag)
+            if (now := (figures["totals"], figures["now"], unready)) != said:
+                said = now
+                self._send("stats", figures=figures, unready=unready)
+            else:
+                # Nothing new: every other second is enough, and half the work for the supervisor.
+                said = None
             due = trio.current_time() + _STATS_SECONDS
             await trio.sleep_until(due)
             lag = trio.current_time() - due
