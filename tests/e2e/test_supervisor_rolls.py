@@ -144,15 +144,25 @@ def test_su_5_behind_nginx_that_repeats_nothing(start: Start, tmp_path: Path) ->
 
 
 def test_su_6_a_broken_version_loses_nothing(start: Start, tmp_path: Path) -> None:
-    supervised = start("--keepalive-grace", "5", "--start-timeout", "10", "--roll", "100%")
+    logging = tmp_path / "log.json"
+    logging.write_text('{"version": 1, "disable_existing_loggers": false}', encoding="utf-8")
+    supervised = start(
+        *("--keepalive-grace", "5", "--start-timeout", "10", "--roll", "100%"),
+        *("--log-config", "log.json"),
+    )
     load = Load(supervised.port)
     for more in ("def\n", "def fail(info):\n    1 / 0\napp = (tt.Init(fail), app)\n"):
         save(tmp_path, "v2", more)
         supervised.signal(signal.SIGHUP)
         supervised.wait_line("0 of 2 workers are new")
         load.more()
-    # Not for want of descriptors either.
     save(tmp_path, "v3")
+    # Nor are a configuration of the log that is none, and a want of descriptors.
+    logging.write_text("{", encoding="utf-8")
+    supervised.signal(signal.SIGHUP)
+    supervised.wait_line("0 of 2 workers are new")
+    load.more()
+    logging.write_text('{"version": 1}', encoding="utf-8")
     pid = supervised.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 4096))
     supervised.signal(signal.SIGHUP)

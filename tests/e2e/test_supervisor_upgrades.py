@@ -189,23 +189,27 @@ def test_su_14_the_environment_is_that_of_the_first(start: Start, tmp_path: Path
     assert supervised.process.wait_status() == 0
 
 
-def test_su_1_an_inherited_socket_is_passed_on(tmp_path: Path) -> None:
+# As a socket unit of systemd does: the socket is descriptor 3.
+ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+@pytest.mark.parametrize("is_activated", [False, True])
+def test_su_1_an_inherited_socket_is_passed_on(tmp_path: Path, is_activated: bool) -> None:
     save(tmp_path, "v1")
     with socket.create_server(("127.0.0.1", 0)) as inherited:
         fd, port = inherited.fileno(), inherited.getsockname()[1]
+        command = ["-m", "trillium_trio", "app:app", "--workers", "auto", "--pidfile", "pid"]
+        if is_activated:
+            command = ["-c", ACTIVATE, str(fd), *command]
+        else:
+            command += ["--bind", f"fd://{fd}"]
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "trillium_trio",
-                "app:app",
-                "--bind",
-                f"fd://{fd}",
-                "--workers",
-                "auto",
-                "--pidfile",
-                "pid",
-            ],
+            [sys.executable, *command],
             cwd=tmp_path,
             env=clean_environment(),
             pass_fds=[fd],
