@@ -244,7 +244,17 @@ def test_su_22_metrics_of_all_never_fall(tmp_path: Path, closed_at_end: ExitStac
         "killed by SIGKILL"
     ]
 
+    stages = ["ready", "ready"]
+    wait_until(
+        lambda: [each["stage"] for each in status(admin)["workers"]] == stages, "its replacement"
+    )
     before = status(admin)["pid"]
+    # A successor that fails ends by itself: it has nothing to show.
+    save(tmp_path, "v2", "1 / 0\n")
+    supervised.signal(signal.SIGUSR2)
+    supervised.wait_line("upgrade: exit status 3")
+    assert status(admin)["pid"] == before
+    save(tmp_path, "v3")
     supervised.signal(signal.SIGUSR2)
     wait_until(lambda: status(admin)["pid"] != before, "the successor")
     supervised.wait_line("the previous supervisor is gone")

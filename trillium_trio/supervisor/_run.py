@@ -127,7 +127,9 @@ class _Running:
             upgrade=self._upgrade,
         )
         self.failure: Exception | None = None
+        # All is over, or another supervisor has taken over; and from when this one is asked.
         self._over = trio.Event()
+        self._may_show = trio.Event()
         self._around = around
         self._crew = self.supervisor.crew
         self._successor = Successor(
@@ -138,7 +140,6 @@ class _Running:
         )
         self._store = Store(self._crew, around.notifier, around.store_room)
         self._crew.sockets.on_change = self._update_store
-        self._is_replaced = trio.Event()
         self.supervisor.on_ready = self._when_ready
         self.supervisor.on_roll = self._when_rolling
 
@@ -156,6 +157,8 @@ class _Running:
         async with trio.open_nursery() as showing, trio.open_nursery() as nursery:
             if admin is not None:
                 showing.start_soon(self._show, admin)
+            if around.predecessor is None:
+                self._may_show.set()
             reaps = os.getpid() == 1
             with received_signals(reaps=reaps) as signals:
                 nursery.start_soon(self._receive, signals)
@@ -168,6 +171,8 @@ class _Running:
                 await self.supervisor.run()
                 self._successor.say_goodbye()
                 self._over.set()
+                if not self._may_show.is_set():  # a successor that has failed
+                    showing.cancel_scope.cancel()
                 # The answers that are on their way.
                 await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
@@ -199,8 +204,7 @@ class _Running:
 
     async def _show(self, admin: Server) -> None:
         """Serve the admin page until all is over, or another supervisor does."""
-        if self._around.predecessor is not None:
-            await self.supervisor.ready.wait()
+        await self._may_show.wait()
         try:
             async with serving(admin):
                 await self._over.wait()
@@ -224,7 +228,7 @@ class _Running:
 
     async def _control(self, control: ControlServer) -> None:
         await self.supervisor.ready.wait()
-        await control.run(is_over=self._is_replaced)
+        await control.run(is_over=self._over)
 
     async def _receive(self, signals: AsyncIterator[str]) -> None:
         async for name in signals:
@@ -254,7 +258,6 @@ class _Running:
             with contextlib.suppress(Exception):
                 self._around.on_ready()
         else:
-            self._is_replaced.set()
             self._over.set()
         return failure
 
@@ -265,6 +268,7 @@ class _Running:
             self.failure = error
             self.supervisor.swansong.shut_down()
             return
+        self._may_show.set()
         if self._around.predecessor is not None:
             self._crew.is_sharing = False
             self._around.predecessor.report_ready()
