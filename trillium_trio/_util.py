@@ -1,8 +1,10 @@
-"""Helpers of several layers: checks of settings, bytes of buffers."""
+"""Helpers of several layers: checks of settings, bytes of buffers, imports at need."""
 
 from __future__ import annotations
 
 import inspect
+import sys
+from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,12 +12,20 @@ from .exceptions import ConfigError
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Callable, Mapping
     from mmap import mmap
 
     # collections.abc.Buffer, which covers all buffers, needs Python 3.12.
     Buffer: TypeAlias = bytes | bytearray | memoryview | array[Any] | mmap
 
-__all__ = ["as_bytes", "byte_view", "check_count", "check_number", "takes_arguments"]
+__all__ = [
+    "as_bytes",
+    "byte_view",
+    "check_count",
+    "check_number",
+    "imported_when_asked",
+    "takes_arguments",
+]
 
 
 def byte_view(buffer: Buffer) -> memoryview:
@@ -76,3 +86,25 @@ def takes_arguments(value: object, count: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def imported_when_asked(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a package that imports a name when somebody asks for it.
+
+    PEP 562. No name may also be that of a module: importing that would hide it.
+
+    Args:
+      package: The package's ``__name__``.
+      names: For each of its modules the names that are exported from it, separated by spaces.
+    """
+    homes = {name: home for home, several in names.items() for name in several.split()}
+
+    def import_it(name: str) -> object:
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{home}", package), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return import_it

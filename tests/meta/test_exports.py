@@ -13,6 +13,8 @@ import dataclasses
 import enum
 import importlib
 import inspect
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final
 
 import pytest
@@ -84,9 +86,32 @@ def test_all_names_what_is_there(module: str) -> None:
 @pytest.mark.parametrize("folder", ["", *FOLDERS])
 def test_no_public_name_leaks(folder: str) -> None:
     path = PACKAGE / folder / "__init__.py"
-    bound = {name for name in bound_names(parse(path).body) if name != "__all__"}
+    bound = {name for name in bound_names(parse(path).body) if not name.startswith("_")}
     module = ".".join(filter(None, ("trillium_trio", folder)))
-    assert bound == set(exported(module))
+    public = {name for name in exported(module) if not name.startswith("_")}
+    assert bound - {"TYPE_CHECKING"} == public
+
+
+def test_no_name_of_a_handler_is_that_of_a_module() -> None:
+    # Importing the module would hide the name, see `imported_when_asked`.
+    modules = {path.stem for path in (PACKAGE / "handlers").iterdir()}
+    assert modules.isdisjoint(exported("trillium_trio.handlers"))
+
+
+def test_handlers_are_imported_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, trillium_trio as tt\n"
+        "def loaded(): return {n for n in sys.modules if n.startswith('trillium_trio.handlers.')}\n"
+        "assert loaded() == {'trillium_trio.handlers._sync'}, loaded()\n"
+        "from trillium_trio.handlers import Static\n"
+        "assert tt.handlers.Static is Static\n"
+        "assert 'trillium_trio.handlers.static' in loaded()\n"
+        "assert 'trillium_trio.handlers.router' not in loaded(), loaded()\n"
+        "try: tt.handlers.Statik\n"
+        "except AttributeError as error: assert 'Statik' in str(error)\n"
+        "else: raise AssertionError\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("module", MODULES)

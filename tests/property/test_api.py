@@ -15,7 +15,7 @@ from trillium_trio.handlers import FromForm, api
 from trillium_trio.testing import TestServer
 
 if TYPE_CHECKING:
-    from trillium_trio.handlers.api._handler import Api
+    from trillium_trio.handlers.typed._handler import Api
     from trillium_trio.testing import TestResponse
 
 JSON = {"content-type": "application/json"}

@@ -39,46 +39,90 @@
 
 from __future__ import annotations
 
-from ._auth import BasicAuth, BearerAuth
-from ._caching import CachingHeaders, check_preconditions
-from ._conn_id import ConnId, ConnIdFilter
-from ._cookies import CookieJar, Cookies
-from ._cors import Cors
-from ._csrf import Csrf
-from ._event_stream import Event, EventStream
-from ._health import Health
-from ._hosts import Host, RedirectHttps
-from ._limits import Concurrency, LoadShed, RateLimit
-from ._method import Head, MethodOverride
-from ._security_headers import SecurityHeaders
-from ._sync import sync_handler
-from ._templates import Renderer, Templates
-from ._timeout import Timeout
-from ._tracing import Tracing
-from .admin import Admin, ProcessSource, Source
-from .api import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
-from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
-from .compression import Compression
-from .error_pages import ErrorPages
-from .forms import Form, FormReader, Forms, Part, PartReader, Upload
-from .forwarded import Forwarded
-from .logger import Logger
-from .metrics import Counter, Family, Figures, Gauge, Histogram, Metrics, MetricsPage
-from .postgres import Postgres, PostgresStore
-from .proxy import Proxy
-from .redis import Redis, RedisStore
-from .router import Converter, Params, Router
-from .sessions import MemoryStore, Session, Sessions, SessionStore
-from .static import Static
-from .websocket import (
-    Accepted,
-    MessageCodec,
-    Refused,
-    WebSocket,
-    WebSocketConn,
-    accept_key,
-    code_of,
-)
+from typing import TYPE_CHECKING
+
+from .._util import imported_when_asked as _imported_when_asked
+
+if TYPE_CHECKING:
+    from ._auth import BasicAuth, BearerAuth
+    from ._caching import CachingHeaders, check_preconditions
+    from ._conn_id import ConnId, ConnIdFilter
+    from ._cookies import CookieJar, Cookies
+    from ._cors import Cors
+    from ._csrf import Csrf
+    from ._event_stream import Event, EventStream
+    from ._health import Health
+    from ._hosts import Host, RedirectHttps
+    from ._limits import Concurrency, LoadShed, RateLimit
+    from ._method import Head, MethodOverride
+    from ._security_headers import SecurityHeaders
+    from ._sync import sync_handler
+    from ._templates import Renderer, Templates
+    from ._timeout import Timeout
+    from ._tracing import Tracing
+    from .admin import Admin, ProcessSource, Source
+    from .channels import Broker, Channel, ChannelError, Channels, RedisBroker
+    from .compression import Compression
+    from .error_pages import ErrorPages
+    from .forms import Form, FormReader, Forms, Part, PartReader, Upload
+    from .forwarded import Forwarded
+    from .logger import Logger
+    from .metrics import Counter, Family, Figures, Gauge, Histogram, Metrics, MetricsPage
+    from .postgres import Postgres, PostgresStore
+    from .proxy import Proxy
+    from .redis import Redis, RedisStore
+    from .router import Converter, Params, Router
+    from .sessions import MemoryStore, Session, Sessions, SessionStore
+    from .static import Static
+    from .typed import FromCookie, FromForm, FromHeader, FromQuery, OpenApi, Problem, api
+    from .websocket import (
+        Accepted,
+        MessageCodec,
+        Refused,
+        WebSocket,
+        WebSocketConn,
+        accept_key,
+        code_of,
+    )
+else:
+    # The same names. A program loads those that it uses: WebSockets, say, need a library more.
+    __getattr__ = _imported_when_asked(
+        __name__,
+        {
+            "_auth": "BasicAuth BearerAuth",
+            "_caching": "CachingHeaders check_preconditions",
+            "_conn_id": "ConnId ConnIdFilter",
+            "_cookies": "CookieJar Cookies",
+            "_cors": "Cors",
+            "_csrf": "Csrf",
+            "_event_stream": "Event EventStream",
+            "_health": "Health",
+            "_hosts": "Host RedirectHttps",
+            "_limits": "Concurrency LoadShed RateLimit",
+            "_method": "Head MethodOverride",
+            "_security_headers": "SecurityHeaders",
+            "_sync": "sync_handler",
+            "_templates": "Renderer Templates",
+            "_timeout": "Timeout",
+            "_tracing": "Tracing",
+            "admin": "Admin ProcessSource Source",
+            "channels": "Broker Channel ChannelError Channels RedisBroker",
+            "compression": "Compression",
+            "error_pages": "ErrorPages",
+            "forms": "Form FormReader Forms Part PartReader Upload",
+            "forwarded": "Forwarded",
+            "logger": "Logger",
+            "metrics": "Counter Family Figures Gauge Histogram Metrics MetricsPage",
+            "postgres": "Postgres PostgresStore",
+            "proxy": "Proxy",
+            "redis": "Redis RedisStore",
+            "router": "Converter Params Router",
+            "sessions": "MemoryStore Session Sessions SessionStore",
+            "static": "Static",
+            "typed": "FromCookie FromForm FromHeader FromQuery OpenApi Problem api",
+            "websocket": "Accepted MessageCodec Refused WebSocket WebSocketConn accept_key code_of",
+        },
+    )
 
 __all__ = [
     "Accepted",
