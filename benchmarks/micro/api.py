@@ -105,7 +105,7 @@ def rows() -> dict[str, Callable[[], object]]:
     link = cast("Link", SimpleNamespace(info=info))
 
     def running(handler: HandlerLike, target: str = "/") -> Callable[[], object]:
-        run = make_service(handler).run
+        run = make_service(handler).handler.run
 
         def once() -> None:
             # A head of its own, because splitting its fields is a part of the cost.

@@ -66,7 +66,7 @@ def ours(body: bytes, coding: bytes | None) -> Callable[[], object]:
 
     async def run() -> None:
         conn = Conn(link, parsed[0], source, 0.0)
-        await service.run(conn)
+        await service.handler.run(conn)
         if hook is not None:
             await hook(conn)
 

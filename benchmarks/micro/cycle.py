@@ -131,7 +131,7 @@ def parts(service: Service, request: bytes) -> dict[str, Callable[[], object]]:
     return {
         "head: lane, RequestHead": lambda: read_head(request, limits),
         "guard: claim and release": lambda: claim(service.swansong, head, None, code).release(),
-        "conn and handler": lambda: finish(service.run(Conn(link, head, source, 0.0))),
+        "conn and handler": lambda: finish(service.handler.run(Conn(link, head, source, 0.0))),
         "response: date, head and body": render,
     }
 

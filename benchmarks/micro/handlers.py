@@ -118,7 +118,7 @@ def rows() -> dict[str, Callable[[], object]]:
 
     def running(handler: HandlerLike) -> Callable[[], object]:
         service = make_service(handler)
-        run, hook = service.run, service.before_send
+        run, hook = service.handler.run, service.before_send
 
         async def both() -> None:
             made = conn()

@@ -66,7 +66,7 @@ def rows() -> dict[str, Callable[[], object]]:
     link, source = cast(Link, None), cast(RequestSource, None)
 
     def running(handler: HandlerLike, path: str) -> Callable[[], object]:
-        run = make_service(handler).run
+        run = make_service(handler).handler.run
         head = RequestHead("GET", path, "1.1", b"")
         return lambda: finish(run(Conn(link, head, source, 0.0)))
 

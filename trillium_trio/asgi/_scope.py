@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..conn import Conn
-    from ..swansong import Swansong
     from ..transport import Transport
     from ._types import Scope
 
@@ -20,7 +19,6 @@ __all__ = ["SPEC_VERSION", "ConnectionFacts", "http_scope", "websocket_scope"]
 
 SPEC_VERSION = "2.5"
 
-# What an extension says of itself is for reading: it is the same in all scopes.
 _NOTHING: dict[str, object] = {}
 _TLS_VERSIONS = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
@@ -33,7 +31,7 @@ class ConnectionFacts:
       conn: The first request.
     """
 
-    __slots__ = ("client", "scheme", "server", "swansong", "tls")
+    __slots__ = ("client", "http_extensions", "scheme", "server", "websocket_extensions")
 
     def __init__(self, conn: Conn) -> None:
         transport = conn.transport
@@ -44,8 +42,20 @@ class ConnectionFacts:
             (address, None) if isinstance(address, str) else address
         )
         self.scheme: str = "https" if is_secure else "http"
-        self.tls: dict[str, object] | None = _tls_facts(transport) if is_secure else None
-        self.swansong: Swansong = conn.swansong
+        common: dict[str, object] = {"trillium.shutdown": conn.swansong}
+        if is_secure:
+            common["tls"] = _tls_facts(transport)
+        # What an extension says of itself is for reading: it is the same in all scopes.
+        self.http_extensions: dict[str, object] = {
+            "http.response.trailers": _NOTHING,
+            "http.response.pathsend": _NOTHING,
+            "http.response.early_hint": _NOTHING,
+            **common,
+        }
+        self.websocket_extensions: dict[str, object] = {
+            "websocket.http.response": _NOTHING,
+            **common,
+        }
 
 
 def http_scope(
@@ -69,14 +79,6 @@ def http_scope(
         path = "/" if path == "*" else _decoded(path)
         prefix = "" if mounted is None else _decoded(mounted.prefix)
         root_path, path = located(path, root_path, prefix)
-    extensions: dict[str, object] = {
-        "http.response.trailers": _NOTHING,
-        "http.response.pathsend": _NOTHING,
-        "http.response.early_hint": _NOTHING,
-        "trillium.shutdown": facts.swansong,
-    }
-    if facts.tls is not None:
-        extensions["tls"] = facts.tls
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": SPEC_VERSION},
@@ -90,7 +92,7 @@ def http_scope(
         "headers": head.raw_headers,
         "client": facts.client if client is None else client.address,
         "server": facts.server,
-        "extensions": extensions,
+        "extensions": facts.http_extensions.copy(),
     }
     if state is not None:
         scope["state"] = dict(state)
@@ -111,13 +113,7 @@ def websocket_scope(
         for each in value.split(",")
         if each.strip(" \t")
     ]
-    extensions: dict[str, object] = {
-        "websocket.http.response": _NOTHING,
-        "trillium.shutdown": facts.swansong,
-    }
-    if facts.tls is not None:
-        extensions["tls"] = facts.tls
-    scope["extensions"] = extensions
+    scope["extensions"] = facts.websocket_extensions.copy()
     return scope
 
 

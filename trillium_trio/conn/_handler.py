@@ -25,6 +25,8 @@ __all__ = [
     "Sequence",
     "State",
     "as_handler",
+    "check_awaitable",
+    "check_returned",
     "handler_name",
     "leaves",
     "run_handler",
@@ -270,10 +272,10 @@ class Sequence(Handler):
             try:
                 returned = await result
             except TypeError as error:
-                _check_awaitable(handler, result, error)
+                check_awaitable(handler, result, error)
                 raise
             if returned is not conn:
-                _check(handler, conn, returned)
+                check_returned(handler, conn, returned)
             if conn.is_halted:
                 break
         return conn
@@ -287,7 +289,7 @@ class Sequence(Handler):
         for handler in self._finishing:
             returned = await handler.before_send(conn)
             if returned is not conn:
-                _check(handler, conn, returned)
+                check_returned(handler, conn, returned)
         return conn
 
     def after_send(self, conn: Conn, sent: Sent) -> None:
@@ -399,20 +401,29 @@ async def run_handler(handler: Handler, conn: Conn) -> Conn:
     try:
         returned = await result
     except TypeError as error:
-        _check_awaitable(handler, result, error)
+        check_awaitable(handler, result, error)
         raise
-    return conn if returned is conn else _check(handler, conn, returned)
+    return conn if returned is conn else check_returned(handler, conn, returned)
 
 
-def _check_awaitable(handler: Handler, result: object, error: TypeError) -> None:
-    # The handler's own TypeError passes.
+def check_awaitable(handler: Handler, result: object, error: TypeError) -> None:
+    """Explain an error of awaiting what a handler's ``run`` returned; one of its own passes.
+
+    Raises:
+      TypeError: The result was not awaitable.
+    """
     if not hasattr(result, "__await__"):
         raise TypeError(
             f"handler {handler_name(handler)} returned {kind_of(result)}, which is not awaitable"
         ) from error
 
 
-def _check(handler: Handler, conn: Conn, returned: object) -> Conn:
+def check_returned(handler: Handler, conn: Conn, returned: object) -> Conn:
+    """Return the conn, if that is what a handler returned.
+
+    Raises:
+      TypeError: It is not.
+    """
     if returned is not conn:
         raise TypeError(
             f"handler {handler_name(handler)} returned {kind_of(returned)} instead of its conn"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from ..conn import Conn, Failure, Link, Outcome, Sent
+from ..conn import Conn, Failure, Link, Outcome, Sent, check_awaitable, check_returned
 from ..exceptions import ClientDisconnected, HttpError, MisuseError
 from ..http import Status, reason_phrase
 from ._errors import find_exit, judge, log_failure, shutting_down
@@ -182,16 +182,27 @@ class Exchange(ABC):
 
     # -- what all have in common ---------------------------------------------------------------
 
-    async def run(self) -> bool:
+    # One function, because each further one would be a call, or a coroutine, for every request.
+    async def run(self) -> bool:  # noqa: C901
         """Handle the request and respond; return whether another may follow.
 
         Cancellation:
           The handler is cancelled, or the response is incomplete. See `answer_cut` and `finish`.
         """
         carrier, conn = self.carrier, self.conn
+        service = carrier.service
         try:
             try:
-                await carrier.service.run(conn)
+                # As `run_handler` does, which would be a coroutine more for each request.
+                handler = service.handler
+                result = handler.run(conn)
+                try:
+                    returned = await result
+                except TypeError as error:
+                    check_awaitable(handler, result, error)
+                    raise
+                if returned is not conn:
+                    check_returned(handler, conn, returned)
             except BaseException:
                 await close_body(conn.raw_body)  # it will not be sent
                 raise
@@ -215,7 +226,7 @@ class Exchange(ABC):
             # cancelled; `answer_cut` sends the response outside it.
             self.phase = Phase.ANSWERED
             await trio.lowlevel.checkpoint()
-        if carrier.service.before_send is None and self.send_plain():
+        if service.before_send is None and self.send_plain():
             return True
         return await self.respond()
 

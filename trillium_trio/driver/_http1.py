@@ -115,23 +115,28 @@ class Http1Connection(Connection):
                 if len(wire.buffer) < 3:
                     continue  # it may be an empty line before a request, which does not begin one
             start = service.now()
-            parsed = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
+            head, used = read_head(wire.buffer, service.head_limits) or await self._rest_of_head(
                 start if self.served else self.idle_since
             )
-            head, used = parsed
             wire.buffer = wire.buffer[used:]
             if bounds is not None and bounds.is_last():
                 head.keep_alive = False
             self.state = _EXCHANGE
             # RFC 9112, 6.3: without either field a request has no body.
-            has_body = head.content_length or head.is_chunked
-            inbound = InboundBody(wire, head, service.http) if has_body else EMPTY
-            guard = (
+            inbound = (
+                InboundBody(wire, head, service.http)
+                if head.content_length or head.is_chunked
+                else EMPTY
+            )
+            self.exchange = exchange = Http1Exchange(
+                self,
+                head,
+                inbound,
+                start,
                 claim(service.swansong, head, self.task, _SERVE_REQUESTS)
                 if self.guard is None
-                else self.take_guard(head)
+                else self.take_guard(head),
             )
-            self.exchange = exchange = Http1Exchange(self, head, inbound, start, guard)
             self.served += 1
             if not await exchange.run() or not (inbound.is_complete or await inbound.discard()):
                 return
@@ -141,7 +146,7 @@ class Http1Connection(Connection):
             patience = idle_timeout if bounds is None else bounds.patience(self.idle_since)
             # An idle connection keeps nothing of its last request, once it is answered.
             self.exchange = exchange if exchange.phase is _QUEUED else None
-            del exchange, inbound, guard, head, parsed
+            del exchange, inbound, head
 
     async def refuse(self, error: HttpError) -> None:
         """See `Connection`.

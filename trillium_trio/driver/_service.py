@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Protocol, final
 
 import trio
 
 from ..codec import HeadLimits
-from ..conn import Handler, Sequence, handler_name, leaves, run_handler, walk_handlers
+from ..conn import Handler, Sequence, handler_name, leaves, walk_handlers
 from ..http import http_date
 from ..transport import Poller
 from ._outbox import Outbox
@@ -95,7 +94,6 @@ class Service:
         "on_idle",
         "outbox",
         "poller",
-        "run",
         "served",
         "server_line",
         "swansong",
@@ -113,11 +111,6 @@ class Service:
         connections: set[Served] | None = None,
     ) -> None:
         self.handler: Handler = handler
-        # A sequence itself checks what its handlers return.
-        is_sequence = isinstance(handler, Sequence)
-        self.run: Callable[[Conn], Coroutine[object, object, Conn]] = (
-            handler.run if is_sequence else partial(run_handler, handler)
-        )
         # Skipped entirely if no handler overrides it.
         hooks = [leaf for leaf in leaves(handler) if leaf.overrides("before_send")]
         self.before_send: Callable[[Conn], Coroutine[object, object, Conn]] | None = (

@@ -17,6 +17,9 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # string (NUL), or control a terminal that shows the log (C0, DEL).
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
+# A line of a block that is known to be valid, with the whitespace at its end.
+_LINE = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
+
 # Lower-case name, name as given, value, and the rendered line: None if the field was received,
 # because received fields are seldom sent.
 _Field = tuple[str, str, str, bytes | None]
@@ -164,19 +167,22 @@ class Headers:
           ValueError, TypeError: As for the class.
         """
         self = cls.__new__(cls)
-        fields: list[_Field] = []
+        self._block = None
+        self._fields = fields = []
         left_out: list[tuple[str, str]] = []
         for name, value in pairs:
-            if type(name) is not bytes or type(value) is not bytes:
-                name, value = bytes(as_bytes(name)), bytes(as_bytes(value))  # noqa: PLW2901 (equal)
-            is_short = len(name) + len(value) <= _MAX_CACHED_CHARACTERS
-            field = _cached_raw(name, value) if is_short else _check_raw(name, value)
+            field = None
+            try:
+                if len(value) <= _MAX_CACHED_CHARACTERS:
+                    field = _cached_raw(name, value)
+            except (TypeError, ValueError):
+                pass  # a bytearray, for one, cannot be in the cache; what is wrong fails below
+            if field is None:
+                field = _check_raw(name, value)
             if field[0] in without:
                 left_out.append((field[0], field[2]))
             else:
                 fields.append(field)
-        self._block = None
-        self._fields = fields
         return self, left_out
 
     def extend_raw(
@@ -262,11 +268,10 @@ def split_block(block: bytes) -> list[tuple[bytes, bytes]]:
     Args:
       block: As for `Headers.from_block`.
     """
-    pairs = []
-    for line in block.split(b"\r\n")[:-1]:
-        name, _, value = line.partition(b":")
-        pairs.append((name.lower(), value.strip(b" \t")))
-    return pairs
+    if b" \r" in block or b"\t\r" in block:
+        # Few clients send any; the pattern would be slower if it had to look for it.
+        return [(name.lower(), value.rstrip(b" \t")) for name, value in _LINE.findall(block)]
+    return [(name.lower(), value) for name, value in _LINE.findall(block)]
 
 
 def _plain(name: str, value: str) -> tuple[str, str]:
@@ -313,7 +318,12 @@ def _render(name: str, value: str) -> bytes:
 
 
 def _check_raw(name: bytes, value: bytes) -> _Field:
-    return _check(name.decode("latin-1"), value.decode("latin-1"))
+    """Return a field that is safe to send, from bytes-like objects.
+
+    Raises:
+      TypeError, ValueError: As for the class.
+    """
+    return _check(bytes(as_bytes(name)).decode("latin-1"), bytes(as_bytes(value)).decode("latin-1"))
 
 
 _cached = lru_cache(maxsize=512)(_check)

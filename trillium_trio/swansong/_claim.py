@@ -49,11 +49,18 @@ class Claim:
         "taken_at",
     )
 
-    def __init__(self, node: Node, code: CodeType, instruction: int, label: object) -> None:
+    def __init__(
+        self,
+        node: Node,
+        code: CodeType,
+        instruction: int,
+        label: object,
+        holder: Callable[[], trio.lowlevel.Task | Thread | None] | None = None,
+    ) -> None:
         self.node: Node = node
         self.label: object = label
         # Typed as a callable because `weakref.ref` is invariant.
-        self.holder: Callable[[], trio.lowlevel.Task | Thread | None] | None = None
+        self.holder: Callable[[], trio.lowlevel.Task | Thread | None] | None = holder
         self.taken_at: float = monotonic()
         self.is_released: bool = False
         # Computing the line number costs more than the whole guard, so `site` does it on demand.
@@ -77,16 +84,17 @@ class Claim:
     def release(self) -> None:
         """Stop counting as a guard. Idempotent, and callable from anywhere."""
         # If several threads release it at once, only one pops it.
-        if self.node.guards.pop(self, self) is self:
+        node = self.node
+        if node.guards.pop(self, self) is self:
             return
         self.is_released = True
-        node = self.node.parent
-        while node is not None:
-            del node.guards[self]
-            node = node.parent
+        above = node.parent
+        while above is not None:
+            del above.guards[self]
+            above = above.parent
         # A release costs a running server only this check.
-        if self.node.tree.is_stopping:
-            self.node.tree.submit(_after_guard, self)
+        if node.tree.is_stopping:
+            node.tree.submit(_after_guard, self)
 
     def copy(self) -> Claim:
         """Return another claim with the same site and label, not yet taken."""

@@ -339,8 +339,7 @@ def claim(
       code: The function that takes it, for reports. Asking the interpreter for the caller would
         leave a frame object of 328 bytes with every connection.
     """
-    taken = Claim(swansong._node, code, 0, label)
-    taken.holder = holder
+    taken = Claim(swansong._node, code, 0, label, holder)
     taken.take()
     return taken
 

@@ -13,6 +13,7 @@ import trio
 import trillium_trio as tt
 from tests.unit.driver._service import make_service
 from tests.wire import request, settled
+from trillium_trio.conn import as_handler
 from trillium_trio.driver import Http1Connection
 from trillium_trio.driver._outbox import Outbox
 from trillium_trio.transport import Listener, SocketTransport, _poller
@@ -188,7 +189,7 @@ async def test_sv_20_a_large_answer_does_not_wait(rows: Rows) -> None:
     async def large(conn: tt.Conn) -> tt.Conn:
         return conn.ok(2 * BIG)
 
-    rows.service.run = large
+    rows.service.handler = as_handler(large)
     rows.service.outbox.open()
     rows.clients[0].send(request())
     await settled()
@@ -535,7 +536,7 @@ async def test_hd_8_a_handler_that_raises_after_an_answer_in_a_row(
         await conn.ok(BIG if conn.path == "/big" else "hello").send_now()
         raise ValueError("afterwards")
 
-    rows.service.run = handle
+    rows.service.handler = as_handler(handle)
     await rows.ask("/", "/big", "/", "/", "/", "/")
     await rows.leave()
     for _ in range(100):
