@@ -124,9 +124,7 @@ def parts(service: Service, request: bytes) -> dict[str, Callable[[], object]]:
         plain = answered.plain_response()
         assert plain is not None
         status, fields, body = plain
-        return render_whole(
-            status, fields, body, date_line=service.date_line(), server_line=service.server_line
-        )
+        return render_whole(status, fields, body, service.date_line(), service.server_line)
 
     return {
         "head: lane, RequestHead": lambda: read_head(request, limits),

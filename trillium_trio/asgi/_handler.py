@@ -108,7 +108,8 @@ class Asgi(Handler):
         else:
             if not cycle.is_complete:
                 await cycle.finish()
-        return conn.halt()
+        conn.is_halted = True
+        return conn
 
     async def _run_websocket(self, conn: Conn, facts: ConnectionFacts) -> None:
         websocket = self._websocket

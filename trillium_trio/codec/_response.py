@@ -108,7 +108,7 @@ def render_head(
 
 
 def render_whole(
-    status: int, fields: bytes, body: bytes, *, date_line: bytes, server_line: bytes
+    status: int, fields: bytes, body: bytes, date_line: bytes, server_line: bytes
 ) -> bytes:
     """Render a whole response: the head and a body of known length, without special fields.
 

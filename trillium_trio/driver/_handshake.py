@@ -136,11 +136,7 @@ async def refuse_handshake(service: Service, wire: Wire, error: HandshakeError) 
     service.watchdog.arm(wire, service.now() + service.http.linger_timeout)
     if error.is_http:
         response = render_whole(
-            400,
-            _HTTP_FIELDS,
-            _HTTP_BODY,
-            date_line=service.date_line(),
-            server_line=service.server_line,
+            400, _HTTP_FIELDS, _HTTP_BODY, service.date_line(), service.server_line
         )
         try:
             await error.below.send_all(response)

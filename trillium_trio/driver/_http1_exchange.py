@@ -80,9 +80,7 @@ class Http1Exchange(Exchange):
         if plain is None:
             return False
         status, fields, body = plain
-        payload = render_whole(
-            status, fields, body, date_line=service.date_line(), server_line=service.server_line
-        )
+        payload = render_whole(status, fields, body, service.date_line(), service.server_line)
         if service.after_send is not None:
             self.sent = Sent(status, len(body))
         outbox = service.outbox

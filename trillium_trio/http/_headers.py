@@ -17,9 +17,6 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # string (NUL), or control a terminal that shows the log (C0, DEL).
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-# A line of a block that is known to be valid, with the whitespace at its end.
-_LINE = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
-
 # Lower-case name, name as given, value, and the rendered line: None if the field was received,
 # because received fields are seldom sent.
 _Field = tuple[str, str, str, bytes | None]
@@ -268,10 +265,11 @@ def split_block(block: bytes) -> list[tuple[bytes, bytes]]:
     Args:
       block: As for `Headers.from_block`.
     """
-    if b" \r" in block or b"\t\r" in block:
-        # Few clients send any; the pattern would be slower if it had to look for it.
-        return [(name.lower(), value.rstrip(b" \t")) for name, value in _LINE.findall(block)]
-    return [(name.lower(), value) for name, value in _LINE.findall(block)]
+    pairs = []
+    for line in block.split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        pairs.append((name.lower(), value.strip(b" \t")))
+    return pairs
 
 
 def _plain(name: str, value: str) -> tuple[str, str]:
