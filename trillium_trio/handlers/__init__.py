@@ -204,3 +204,7 @@ __all__ = [
     "code_of",
     "sync_handler",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
