@@ -41,19 +41,19 @@ from ._bind import (
     parse_bind,
 )
 from ._bound import BoundListener
-from ._inherited import drop_stored, inherited_fds, take_stored
-from ._open import open_listeners
-from ._prebound import BoundStream
-from ._shared import (
+from ._grant import (
     Lines,
     SharedSocket,
-    SharedSockets,
     bound_to_grant,
     receive_grant,
     send_grant,
     send_refusal,
     shared_specs,
 )
+from ._inherited import drop_stored, inherited_fds, take_stored
+from ._open import open_listeners
+from ._prebound import BoundStream
+from ._shared import SharedSockets
 from ._socket import BoundSocket
 
 __all__ = [
