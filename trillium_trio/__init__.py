@@ -21,6 +21,7 @@ The tasks of a program, and who owns them:
 
 from __future__ import annotations
 
+from ._version import VERSION as __version__
 from .conn import (
     Conn,
     ConnectionCounts,
@@ -116,5 +117,3 @@ __all__ = [
     "config",
     "sync_handler",
 ]
-
-__version__ = "0.1.0"

@@ -29,7 +29,7 @@ L4  driver     handlers
 L3  conn       listeners
 L2  codec      transport
 L1  swansong   http
-L0  exceptions _log  _util
+L0  exceptions _log  _util  _version
 """
 
 # Narrower than the layers allow: these folders import nothing of ours but what is named.

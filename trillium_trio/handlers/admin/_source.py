@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 
 import trio
 
+from ..._version import VERSION
 from ...swansong import branch_of, drain_report
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ class ProcessSource:
         swansong = self._swansong
         servers = [_server(each) for each in self._servers]
         return {
-            "version": _version(),
+            "version": VERSION,
             "pid": os.getpid(),
             "started": self._started,
             "now": time.time(),
@@ -254,11 +253,3 @@ def _guards(report: GuardReport) -> list[Json]:
         }
         for entry in report
     ]
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("trillium-trio")
-    except PackageNotFoundError:  # from a directory that is not installed
-        return "unknown"
