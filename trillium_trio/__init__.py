@@ -21,7 +21,7 @@ The tasks of a program, and who owns them:
 
 from __future__ import annotations
 
-from ._version import VERSION as __version__
+from ._version import VERSION as _VERSION
 from .conn import (
     Conn,
     ConnectionCounts,
@@ -117,3 +117,5 @@ __all__ = [
     "config",
     "sync_handler",
 ]
+
+__version__ = _VERSION
