@@ -31,7 +31,7 @@ class ConnectionFacts:
       conn: The first request.
     """
 
-    __slots__ = ("client", "http_extensions", "scheme", "server", "websocket_extensions")
+    __slots__ = ("client", "extensions", "scheme", "server")
 
     def __init__(self, conn: Conn) -> None:
         transport = conn.transport
@@ -42,20 +42,15 @@ class ConnectionFacts:
             (address, None) if isinstance(address, str) else address
         )
         self.scheme: str = "https" if is_secure else "http"
-        common: dict[str, object] = {"trillium.shutdown": conn.swansong}
-        if is_secure:
-            common["tls"] = _tls_facts(transport)
-        # What an extension says of itself is for reading: it is the same in all scopes.
-        self.http_extensions: dict[str, object] = {
+        # Those of HTTP. What one says of itself is for reading: it is the same in all scopes.
+        self.extensions: dict[str, object] = {
             "http.response.trailers": _NOTHING,
             "http.response.pathsend": _NOTHING,
             "http.response.early_hint": _NOTHING,
-            **common,
+            "trillium.shutdown": conn.swansong,
         }
-        self.websocket_extensions: dict[str, object] = {
-            "websocket.http.response": _NOTHING,
-            **common,
-        }
+        if is_secure:
+            self.extensions["tls"] = _tls_facts(transport)
 
 
 def http_scope(
@@ -92,7 +87,7 @@ def http_scope(
         "headers": head.raw_headers,
         "client": facts.client if client is None else client.address,
         "server": facts.server,
-        "extensions": facts.http_extensions.copy(),
+        "extensions": facts.extensions.copy(),
     }
     if state is not None:
         scope["state"] = dict(state)
@@ -113,7 +108,10 @@ def websocket_scope(
         for each in value.split(",")
         if each.strip(" \t")
     ]
-    scope["extensions"] = facts.websocket_extensions.copy()
+    scope["extensions"] = {
+        "websocket.http.response": _NOTHING,
+        **{name: each for name, each in facts.extensions.items() if not name.startswith("http.")},
+    }
     return scope
 
 
