@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis.errors import Unsatisfiable
 from msgspec import Meta
 from schemathesis import GenerationMode
@@ -146,7 +146,7 @@ def test_ap_11_the_api_does_what_its_document_says(url: str, mode: GenerationMod
 
 
 def check(strategy: Any, unsure: list[Any]) -> None:
-    # The same requests each time.
+    # The same requests each time, but for constants that Hypothesis finds in imported modules.
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -157,6 +157,8 @@ def check(strategy: Any, unsure: list[Any]) -> None:
     )
     @given(strategy)
     def send(case: Any) -> None:
+        # No API describes that field, and some values are errors in the client itself: "[" is one.
+        assume("host" not in {name.lower() for name in case.headers or ()})
         case.call_and_validate(timeout=PATIENCE, excluded_checks=unsure)
 
     test: Callable[[], None] = send
