@@ -108,8 +108,7 @@ class Asgi(Handler):
         else:
             if not cycle.is_complete:
                 await cycle.finish()
-        conn.is_halted = True
-        return conn
+        return conn.halt()
 
     async def _run_websocket(self, conn: Conn, facts: ConnectionFacts) -> None:
         websocket = self._websocket

@@ -51,7 +51,6 @@ class HttpCycle:
         "_has_failed",
         "_is_body_over",
         "_is_cut_short",
-        "_is_plain",
         "_is_started",
         "_length",
         "_refused",
@@ -65,8 +64,6 @@ class HttpCycle:
         self._conn = conn
         self._app = app
         self._is_started = False
-        # The response has been started, and no part of it sent: one body can be all of it.
-        self._is_plain = False
         self._has_failed = False
         self._length: int | None = None
         self._expects_trailers = False
@@ -151,28 +148,29 @@ class HttpCycle:
             if type(body) is not bytes:
                 body = bytes(as_bytes(body))
             more = message.get("more_body", False)
-            if more or not self._is_plain:
-                await self._send_piece(body, more=more)
-                return
-            if self._is_cut_short:
+            if self.is_complete:
                 self._check()
-            length = self._length
-            if length is not None and length != len(body):
-                raise MisuseError(
-                    f"the body has {len(body)} bytes where Content-Length declares {length}"
-                )
-            self._is_plain = False
-            # As `_send_whole` does; three calls less for what nearly every response is.
-            conn = self._conn.with_body(body)
-            try:
-                await conn.link.send_now()
-            except ClientDisconnected as error:
-                self._has_failed = True
-                raise SendError("the response could not be sent") from error
-            finally:
-                self.is_complete = True
-                if self._waits is not None:
-                    self._end_waits()
+            elif self._sending is None and not more and not self._expects_trailers:
+                if not self._is_started or self._has_failed or self._is_cut_short:
+                    self._check()
+                if self._length is not None and self._length != len(body):
+                    raise MisuseError(
+                        f"the body has {len(body)} bytes where Content-Length declares "
+                        f"{self._length}"
+                    )
+                # As `_send_whole` does; three calls less for what nearly every response is.
+                conn = self._conn.with_body(body)
+                try:
+                    await conn.link.send_now()
+                except ClientDisconnected as error:
+                    self._has_failed = True
+                    raise SendError("the response could not be sent") from error
+                finally:
+                    self.is_complete = True
+                    if self._waits is not None:
+                        self._end_waits()
+            else:
+                await self._push(body, more=more or self._expects_trailers)
         else:
             await self._send_rare(kind, message)
 
@@ -197,11 +195,8 @@ class HttpCycle:
         )
         self._length = _length_in(framing) if framing else None
         conn.with_head(status, headers)
+        self._expects_trailers = bool(message.get("trailers", False))
         self._is_started = True
-        if message.get("trailers", False):
-            self._expects_trailers = True
-        else:
-            self._is_plain = not self._has_failed
 
     async def _send_hint(self, message: Message) -> None:
         # Before the start a hint is in order.
@@ -213,7 +208,6 @@ class HttpCycle:
             await self._conn.send_interim(103, hints)
         except ClientDisconnected as error:
             self._has_failed = True
-            self._is_plain = False
             raise SendError("the hint could not be sent") from error
 
     async def _send_file(self, path: str) -> None:
@@ -235,17 +229,10 @@ class HttpCycle:
         finally:
             self._end()
 
-    async def _send_piece(self, body: bytes, *, more: bool) -> None:
-        if self.is_complete:
-            self._check()
-            return
-        await self._push(body, more=more or self._expects_trailers)
-
     async def _push(self, piece: bytes, *, more: bool) -> None:
         if self._sending is None:
             self._check()
             self._sending = Sending(self._conn, self._length)
-            self._is_plain = False
         try:
             await self._sending.push(piece, more=more)
         except SendError:
@@ -275,7 +262,6 @@ class HttpCycle:
 
     def _end(self) -> None:
         self.is_complete = True
-        self._is_plain = False
         if self._waits is not None:
             self._end_waits()
 

@@ -69,7 +69,7 @@ def read_head(
       All are answerable; nothing after the error can be read.
     """
     start = 2 if buffer.startswith(b"\r\n") else 0
-    end = buffer.find(b"\r\n\r\n", max(start, seen - 3) if seen else start)
+    end = buffer.find(b"\r\n\r\n", max(start, seen - 3))
     if end < 0:
         _refuse_early(bytes(buffer[start:]), limits, max(seen - start, 0))
         return None

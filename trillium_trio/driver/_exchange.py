@@ -182,8 +182,7 @@ class Exchange(ABC):
 
     # -- what all have in common ---------------------------------------------------------------
 
-    # One function, because each further one would be a call, or a coroutine, for every request.
-    async def run(self) -> bool:  # noqa: C901
+    async def run(self) -> bool:
         """Handle the request and respond; return whether another may follow.
 
         Cancellation:
@@ -211,10 +210,7 @@ class Exchange(ABC):
                     # The handler is over.
                     self._guard, self._held = self._held, None
         except Exception as error:  # goes through the error table
-            if self.phase is not _HANDLER:
-                self._log_late(error)  # it has been answered
-            elif not await self._answer_with(error):
-                await self.finish()
+            if not await self._goes_on_after(error):
                 return False
         if self.phase is not _HANDLER:
             if self.phase is _SENT and self.is_settled:
@@ -226,9 +222,21 @@ class Exchange(ABC):
             # cancelled; `answer_cut` sends the response outside it.
             self.phase = Phase.ANSWERED
             await trio.lowlevel.checkpoint()
-        if service.before_send is None and self.send_plain():
+        return (service.before_send is None and self.send_plain()) or await self.respond()
+
+    async def _goes_on_after(self, error: Exception) -> bool:
+        """Log what the handler raised, or have it answered; False if the exchange is over by that.
+
+        Cancellation:
+          As for `run`.
+        """
+        if self.phase is not _HANDLER:
+            self._log_late(error)  # it has been answered
             return True
-        return await self.respond()
+        if await self._answer_with(error):
+            return True
+        await self.finish()
+        return False
 
     async def respond(self) -> bool:
         """Run ``before_send`` and send the response; return whether another request may follow.

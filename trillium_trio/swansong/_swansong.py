@@ -322,7 +322,6 @@ def record_cut(swansong: Swansong, report: GuardReport, *, reason: str | None = 
     cut(Cut(swansong._node, report.entries, reason))
 
 
-@trio.lowlevel.enable_ki_protection
 def claim(
     swansong: Swansong,
     label: object,
@@ -340,12 +339,8 @@ def claim(
       code: The function that takes it, for reports. Asking the interpreter for the caller would
         leave a frame object of 328 bytes with every connection.
     """
-    node: Node | None = swansong._node
     taken = Claim(swansong._node, code, 0, label, holder)
-    # `Claim.take`, inlined because every request does this.
-    while node is not None:
-        node.guards[taken] = None
-        node = node.parent
+    taken.take()
     return taken
 
 
